@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Administrative commands: one registry of verbs ("status", "topic.create", …), used by the admin
+ * socket, by eventmeshctl behind it, and by the client service's command(). A handler runs on
+ * [main] and answers with rows, then one end; it may answer later.
+ */
+#pragma once
+#include "eventmesh/base.h"
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct emesh_daemon emesh_daemon;
+typedef struct emesh_command_reply emesh_command_reply; /* whoever called; opaque to handlers */
+
+struct emesh_command_reply {
+    void (*row)(emesh_command_reply *reply, const emesh_attr *attrs, uint32_t n); /* [main] */
+    void (*end)(emesh_command_reply *reply, int32_t code, const emesh_error *err); /* [main] once */
+};
+
+typedef struct emesh_command {
+    const char *verb;
+    const char *args;  /* "name partitions?": known argument names, ? = optional */
+    const char *help;  /* one line */
+    bool changes;      /* alters something */
+    void (*run)(emesh_daemon *daemon, const emesh_attr *args, uint32_t n,
+                emesh_command_reply *reply);
+} emesh_command;
+
+/* NULL-verb terminated table of all commands. */
+const emesh_command *emesh_commands(void);
+/* [main] Finds the verb, checks args, runs it. */
+void emesh_command_run(emesh_daemon *daemon, const char *verb, const emesh_attr *args, uint32_t n,
+                       emesh_command_reply *reply);
+/* Argument by name, or an empty slice. */
+emesh_slice emesh_command_arg(const emesh_attr *args, uint32_t n, const char *name);
+
+/* A row under construction: texts are copied until sent. */
+typedef struct emesh_row_builder emesh_row_builder;
+emesh_row_builder *emesh_row_new(void);
+void emesh_row_text(emesh_row_builder *row, const char *name, const char *value, gssize len);
+void emesh_row_number(emesh_row_builder *row, const char *name, uint64_t value);
+void emesh_row_flag(emesh_row_builder *row, const char *name, bool value);
+void emesh_row_send(emesh_row_builder *row, emesh_command_reply *reply); /* and frees it */
