@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "eventmesh/option.h"
+#include "eventmesh/subscription.h"
 #include "io/net.h"
 #include <glib.h>
 #include <stdbool.h>
@@ -74,9 +75,9 @@ bool emesh_options_check(const emesh_option *options, uint32_t n, uint32_t optio
                          GError **error);
 
 typedef enum emesh_config_change {
-    EMESH_CHANGE_NONE,    /* same values */
-    EMESH_CHANGE_LIVE,    /* only options with EMESH_OPT_LIVE differ: apply() */
-    EMESH_CHANGE_RESTART, /* others differ */
+    EMESH_CONFIG_SAME,    /* same values */
+    EMESH_CONFIG_LIVE,    /* only options with EMESH_OPT_LIVE differ: apply() */
+    EMESH_CONFIG_RESTART, /* others differ */
 } emesh_config_change;
 emesh_config_change emesh_config_diff(const emesh_config *a, const emesh_config *b);
 
