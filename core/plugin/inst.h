@@ -42,6 +42,7 @@ struct emesh_inst {
     emesh_inst_state state;              /* [main] */
     uint32_t health;                     /* [main] EMESH_HEALTH_* of the last report */
     char reason[256];                    /* [main] machine code and text of state or health */
+    struct emesh_bus *mesh;              /* the daemon's bus, from env */
     void *bus;                           /* the bus's record of a store; bus room writes it */
     struct emesh_inst_private *priv;     /* plugin room */
 };
@@ -80,6 +81,7 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
     const emesh_services *services;
     const char *data_dir;        /* DATA; the instance gets DATA/NAME as about "data-dir" */
     const char *node;            /* host name */
+    struct emesh_bus *mesh;      /* copied into every instance */
     emesh_inst_events events;
 } emesh_inst_env;
 
