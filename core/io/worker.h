@@ -37,7 +37,7 @@ struct emesh_fd { /* one descriptor; zero it once */
     int fd;
     uint32_t interest;
     bool watched; /* the worker's */
-    uint64_t generation; /* the worker's: events of an earlier life are dropped */
+    bool polled;  /* the worker's: the kernel knows it (not while it sleeps with interest 0) */
 };
 
 typedef enum emesh_phase {
@@ -52,8 +52,8 @@ typedef enum emesh_phase {
 typedef struct emesh_phased emesh_phased;
 struct emesh_phased { /* runs once at the end of this wake-up; queueing it again is a no-op */
     void (*run)(emesh_phased *item);
-    emesh_phased *next; /* the worker's */
-    bool queued;        /* the worker's */
+    emesh_phased *next, *prev; /* the worker's */
+    bool queued;               /* the worker's */
 };
 
 /* [main] A worker at rest; its thread runs from start to stop. Given: free. index is 0-based among
@@ -73,7 +73,7 @@ GMainContext *emesh_worker_context(emesh_worker *worker);      /* [any] */
 bool emesh_worker_is_current(const emesh_worker *worker);      /* [any] is this its thread? */
 emesh_worker *emesh_worker_current(void);                      /* [any] NULL on foreign threads */
 
-/* [any] Monotonic ns; on the worker's own thread the instant of this wake-up (cached). */
+/* [any] Monotonic ns; during a wake-up, on the worker's own thread, its instant (cached). */
 uint64_t emesh_worker_now(const emesh_worker *worker);
 
 /* [any] Runs job on the worker, after those posted before it by the same thread. From the worker
@@ -85,6 +85,7 @@ void emesh_worker_phase(emesh_worker *worker, emesh_phase phase, emesh_phased *i
 void emesh_worker_unphase(emesh_worker *worker, emesh_phase phase, emesh_phased *item);
 void emesh_worker_alarm(emesh_worker *worker, emesh_alarm *alarm, uint64_t at_ns); /* 0 = rest */
 bool emesh_worker_watch(emesh_worker *worker, emesh_fd *fd); /* false: errno, as epoll_ctl */
+/* 0 = sleep: not even an error is reported until it is woken with another interest. */
 void emesh_worker_rewatch(emesh_worker *worker, emesh_fd *fd, uint32_t interest);
 void emesh_worker_unwatch(emesh_worker *worker, emesh_fd *fd); /* before it is closed */
 
