@@ -1,0 +1,2 @@
+package org.eventmesh.interop;
+public final class Main { public static void main(String[] a) { } }
