@@ -98,37 +98,35 @@ emesh_event_point(emesh_event *event)
     event->size = bytes + event->view.data_len;
 }
 
-/* Length of the image at the start of (image, len), or 0 with err filled. */
-static size_t
-measure(const uint8_t *image, size_t len, emesh_error *err)
+/* Length of the image at the start of (image, len). */
+static int32_t
+measure(const uint8_t *image, size_t len, size_t *out, emesh_error *err)
 {
-    if (len < EMESH_IMAGE_HEAD) {
-        emesh_fail(err, EMESH_E_CORRUPT, "event image of %zu bytes is cut", len);
-        return 0;
-    }
-    if (image[0] != EMESH_IMAGE_VERSION) {
-        emesh_fail(err, EMESH_E_UNSUPPORTED, "event image of version %u, this daemon reads %u",
-                   image[0], EMESH_IMAGE_VERSION);
-        return 0;
-    }
+    if (len < EMESH_IMAGE_HEAD)
+        return emesh_fail(err, EMESH_E_CORRUPT, "event image of %zu bytes is cut", len);
+    if (image[0] != EMESH_IMAGE_VERSION)
+        return emesh_fail(err, EMESH_E_UNSUPPORTED,
+                          "event image of version %u, this daemon reads %u", image[0],
+                          EMESH_IMAGE_VERSION);
     uint32_t n = get_u16(image + 2);
-    size_t size = EMESH_IMAGE_HEAD + (size_t)n * EMESH_IMAGE_ENTRY;
+    size_t end = EMESH_IMAGE_HEAD + (size_t)n * EMESH_IMAGE_ENTRY;
     if (image[1] > EMESH_DATA_PROTO || get_u32(image + 4) != 0 || n < 3 || n > EMESH_ATTRS_MAX
-        || size > len) {
-        emesh_fail(err, EMESH_E_CORRUPT, "event image with a bad head (form %u, %u attributes)",
-                   image[1], n);
-        return 0;
-    }
+        || end > len)
+        return emesh_fail(err, EMESH_E_CORRUPT,
+                          "event image with a bad head (form %u, %u attributes)", image[1], n);
+    size_t fixed = end;
     for (uint32_t i = 0; i < n; i++) {
         const uint8_t *entry = image + EMESH_IMAGE_HEAD + (size_t)i * EMESH_IMAGE_ENTRY;
-        size += get_u32(entry) + (size_t)get_u16(entry + 4);
+        end += get_u32(entry) + (size_t)get_u16(entry + 4);
     }
-    size = PAD8(size);
-    if (size > len || size > EMESH_ATTR_BYTES_MAX + PAD8(EMESH_IMAGE_ENTRY * (n + 1u))) {
-        emesh_fail(err, EMESH_E_CORRUPT, "event image of %zu bytes in %zu", size, len);
-        return 0;
-    }
-    return size;
+    size_t size = PAD8(end);
+    bool sound = size <= len && end - fixed <= EMESH_ATTR_BYTES_MAX;
+    for (; sound && end < size; end++)
+        sound = image[end] == 0;
+    if (!sound)
+        return emesh_fail(err, EMESH_E_CORRUPT, "event image of %zu bytes in %zu", size, len);
+    *out = size;
+    return EMESH_OK;
 }
 
 /* What the image says must be what build would have made. Checks may become looser, never
@@ -162,10 +160,10 @@ emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **
     if (n_in == 0)
         return emesh_fail(err, EMESH_E_INVALID, "no event image given");
     const uint8_t *image = in[0].ptr;
-    size_t len = measure(image, in[0].len, err);
-    if (len == 0)
-        return in[0].len >= 1 && image[0] != EMESH_IMAGE_VERSION ? EMESH_E_UNSUPPORTED
-                                                                 : EMESH_E_CORRUPT;
+    size_t len = 0;
+    int32_t code = measure(image, in[0].len, &len, err);
+    if (code != EMESH_OK)
+        return code;
     uint32_t form = image[1];
     uint32_t n = get_u16(image + 2);
 
@@ -187,7 +185,7 @@ emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **
 
     bool whole = form == EMESH_DATA_TEXT || form == EMESH_DATA_JSON;
     emesh_event *event = NULL;
-    int32_t code = emesh_event_alloc(n, len, form, parts, n_parts, whole, &event, err);
+    code = emesh_event_alloc(n, len, form, parts, n_parts, whole, &event, err);
     if (code != EMESH_OK)
         return code;
     memcpy(event->image, image, len);
