@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The HTTP face: who may ask, which endpoint, bodies with a limit, answers as JSON. [lane]
+ */
+#include "admin/face.h"
+
+#include <string.h>
+
+#define REQUEST_KEY "emesh-admin-request"
+#define FLOOD (16u * EMESH_ADMIN_MAX_BODY) /* a body that does not end: the connection is cut */
+
+emesh_admin_request *
+emesh_request_ref(emesh_admin_request *request)
+{
+    request->refs++;
+    return request;
+}
+
+void
+emesh_request_unref(emesh_admin_request *request)
+{
+    if (--request->refs > 0)
+        return;
+    g_clear_pointer(&request->query, g_hash_table_unref);
+    g_clear_pointer(&request->rows, json_array_unref);
+    g_byte_array_unref(request->body);
+    g_free(request->call);
+    g_free(request->verb);
+    g_free(request->topic);
+    g_free(request->event_id);
+    g_free(request->args);
+    g_free(request);
+}
+
+const char *
+emesh_request_param(const emesh_admin_request *request, const char *name)
+{
+    return request->query == NULL ? NULL : g_hash_table_lookup(request->query, name);
+}
+
+void
+emesh_request_wait(emesh_admin_request *request)
+{
+    soup_server_message_pause(request->msg);
+}
+
+uint32_t
+emesh_http_status(int32_t code)
+{
+    switch (code) {
+    case EMESH_OK:
+        return 200;
+    case EMESH_E_UNSUPPORTED:
+        return 501;
+    case EMESH_E_DENIED:
+        return 403;
+    case EMESH_E_NOT_FOUND:
+        return 404;
+    case EMESH_E_EXISTS:
+        return 409;
+    case EMESH_E_TOO_LARGE:
+        return 413;
+    case EMESH_E_CONFIG:
+        return 422;
+    case EMESH_E_BUSY:
+        return 429;
+    case EMESH_E_NO_SPACE:
+        return 507;
+    default:
+        break;
+    }
+    switch (EMESH_CLASS(code)) {
+    case 1:
+    case 2:
+        return 400;
+    case 3:
+    case 5:
+        return 503;
+    case 4:
+        return 504;
+    default:
+        return 500;
+    }
+}
+
+void
+emesh_request_answer(emesh_admin_request *request, uint32_t status, const char *type, char *body,
+                     gsize len)
+{
+    if (request->publish.event != NULL) { /* decoded, but never handed to the bus */
+        request->lane->admin->ev->unref(&request->publish.event, 1);
+        request->publish.event = NULL;
+    }
+    if (request->msg == NULL) { /* the peer is gone */
+        g_free(body);
+        return;
+    }
+    soup_server_message_set_status(request->msg, status, NULL);
+    soup_server_message_set_response(request->msg, type, SOUP_MEMORY_TAKE, body, len);
+    soup_server_message_unpause(request->msg);
+}
+
+void
+emesh_request_error(emesh_admin_request *request, int32_t code, const emesh_error *err)
+{
+    gsize len = 0;
+    char *body = emesh_json_error(code, err != NULL ? err->text : emesh_code_name(code), &len);
+    emesh_request_answer(request, emesh_http_status(code), "application/json", body, len);
+}
+
+void
+emesh_request_fail(emesh_admin_request *request, int32_t code, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    gsize len = 0;
+    char *body = emesh_json_error(code, text, &len);
+    emesh_request_answer(request, emesh_http_status(code), "application/json", body, len);
+}
+
+static void
+on_chunk(SoupServerMessage *msg, GBytes *chunk, emesh_admin_request *request)
+{
+    gsize len = 0;
+    const void *data = g_bytes_get_data(chunk, &len);
+    (void)msg;
+    if (request->body->len + len <= EMESH_ADMIN_MAX_BODY && !request->too_large) {
+        g_byte_array_append(request->body, data, (guint)len);
+        return;
+    }
+    request->too_large = true;
+    request->cookie += len; /* no cookie yet: counts what is thrown away */
+    if (request->cookie > FLOOD)
+        emesh_conn_cut(request->conn);
+}
+
+static void
+on_finished(SoupServerMessage *msg, emesh_admin_request *request)
+{
+    (void)msg;
+    request->msg = NULL;
+    request->conn = NULL;
+}
+
+/* After the headers: a request record, and a refusal for whoever may not ask. A status set here
+ * keeps the handler from being called. */
+static void
+on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTable *query,
+           gpointer data)
+{
+    emesh_admin_lane *lane = data;
+    (void)server, (void)path;
+    emesh_admin_request *request = g_new0(emesh_admin_request, 1);
+    request->refs = 1;
+    request->lane = lane;
+    request->msg = msg;
+    request->conn = emesh_conn_of(msg);
+    request->query = query == NULL ? NULL : g_hash_table_ref(query);
+    request->body = g_byte_array_new();
+    g_object_set_data_full(G_OBJECT(msg), REQUEST_KEY, request,
+                           (GDestroyNotify)emesh_request_unref);
+    soup_message_body_set_accumulate(soup_server_message_get_request_body(msg), FALSE);
+    g_signal_connect(msg, "got-chunk", G_CALLBACK(on_chunk), request);
+    g_signal_connect(msg, "finished", G_CALLBACK(on_finished), request);
+    if (request->conn == NULL || !emesh_admin_may(request->conn->uid)) {
+        emesh_request_fail(request, EMESH_E_DENIED,
+                           "user %ld may not administer this daemon: only root and the daemon's "
+                           "own user may", request->conn == NULL ? -1L : (long)request->conn->uid);
+        return;
+    }
+    goffset length = soup_message_headers_get_content_length(
+        soup_server_message_get_request_headers(msg));
+    if (length > EMESH_ADMIN_MAX_BODY)
+        emesh_request_fail(request, EMESH_E_TOO_LARGE, "a body of %" G_GINT64_FORMAT
+                           " bytes is over the limit of %u", (gint64)length, EMESH_ADMIN_MAX_BODY);
+}
+
+/* Does path begin with prefix and is the method right? Answers 405 itself when only the path is. */
+static bool
+route(emesh_admin_request *request, const char *path, const char *want, bool is_prefix,
+      const char *method, bool *answered)
+{
+    if (is_prefix ? !g_str_has_prefix(path, want) : strcmp(path, want) != 0)
+        return false;
+    if (strcmp(soup_server_message_get_method(request->msg), method) == 0)
+        return true;
+    gsize len = 0;
+    g_autofree char *text = g_strdup_printf("%s wants %s", path, method);
+    char *body = emesh_json_error(EMESH_E_INVALID, text, &len);
+    soup_message_headers_replace(soup_server_message_get_response_headers(request->msg), "Allow",
+                                 method);
+    emesh_request_answer(request, 405, "application/json", body, len);
+    *answered = true;
+    return false;
+}
+
+static void
+on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTable *query,
+           gpointer data)
+{
+    emesh_admin_lane *lane = data;
+    emesh_admin_request *request = g_object_get_data(G_OBJECT(msg), REQUEST_KEY);
+    static const char command[] = "/v1/command/";
+    bool answered = false;
+    (void)server, (void)query;
+    request->cookie = 0;
+    if (request->too_large)
+        emesh_request_fail(request, EMESH_E_TOO_LARGE, "the body is over the limit of %u bytes",
+                           EMESH_ADMIN_MAX_BODY);
+    else if (lane->draining)
+        emesh_request_fail(request, EMESH_E_UNAVAILABLE, "the daemon is stopping");
+    else if (route(request, path, command, true, "POST", &answered))
+        emesh_http_command(request, path + sizeof command - 1);
+    else if (!answered && route(request, path, "/v1/publish", false, "POST", &answered))
+        emesh_http_publish(request);
+    else if (!answered && route(request, path, "/v1/subscribe", false, "GET", &answered))
+        emesh_http_subscribe(request);
+    else if (!answered)
+        emesh_request_fail(request, EMESH_E_NOT_FOUND,
+                           "nothing at '%.100s'; there are POST /v1/command/VERB, POST "
+                           "/v1/publish, GET /v1/subscribe", path);
+}
+
+bool
+emesh_http_start(emesh_admin_lane *lane, GError **error)
+{
+    lane->server = soup_server_new("server-header", "eventmesh ", NULL);
+    soup_server_add_early_handler(lane->server, NULL, on_headers, lane, NULL);
+    soup_server_add_handler(lane->server, NULL, on_request, lane, NULL);
+    return emesh_accept_start(lane, error);
+}
+
+void
+emesh_http_stop(emesh_admin_lane *lane)
+{
+    emesh_accept_stop(lane);
+    if (lane->server == NULL)
+        return;
+    soup_server_disconnect(lane->server);
+    g_clear_object(&lane->server);
+    while (lane->conns.head != NULL) { /* records that libsoup still keeps: theirs from now on */
+        emesh_admin_conn *conn = lane->conns.head->data;
+        g_queue_unlink(&lane->conns, &conn->in_lane);
+        conn->lane = NULL;
+        emesh_conn_cut(conn);
+    }
+}
