@@ -243,16 +243,28 @@ settle_type(emesh_attr *attr, emesh_attr_kind kind)
 }
 
 int32_t
+emesh_attr_check_name(const emesh_attr *attr, emesh_error *err)
+{
+    if (attr->name == NULL && attr->name_len > 0)
+        return emesh_fail(err, EMESH_E_INVALID, "attribute name without memory");
+    if (emesh_attr_name_ok(attr->name, attr->name_len))
+        return EMESH_OK;
+    return emesh_fail(err, EMESH_E_INVALID,
+                      "attribute name \"%.*s\" is not of a-z and 0-9 (1 to 128 of them, and not "
+                      "\"data\")",
+                      (int)MIN(attr->name_len, 40u), attr->name);
+}
+
+int32_t
 emesh_attr_check(emesh_attr *attr, emesh_error *err)
 {
+    int32_t code = emesh_attr_check_name(attr, err);
+    if (code != EMESH_OK)
+        return code;
     int shown = (int)MIN(attr->name_len, 40u);
-    if ((attr->name == NULL && attr->name_len > 0) || (attr->value == NULL && attr->value_len > 0))
-        return emesh_fail(err, EMESH_E_INVALID, "attribute without memory");
-    if (!emesh_attr_name_ok(attr->name, attr->name_len))
-        return emesh_fail(err, EMESH_E_INVALID,
-                          "attribute name \"%.*s\" is not of a-z and 0-9 (1 to 128 of them, "
-                          "and not \"data\")",
-                          shown, attr->name);
+    if (attr->value == NULL && attr->value_len > 0)
+        return emesh_fail(err, EMESH_E_INVALID, "attribute %.*s without memory", shown,
+                          attr->name);
     if (attr->type > EMESH_ATTR_TIME || attr->zero != 0)
         return emesh_fail(err, EMESH_E_TOO_NEW, "attribute %.*s: type %u is unknown here", shown,
                           attr->name, attr->type);

@@ -33,6 +33,7 @@ bool emesh_time_ok(const char *text, size_t len);
 /* The media type is JSON: any/json or any/any+json, parameters allowed. */
 bool emesh_type_is_json(const char *text, size_t len);
 
+int32_t emesh_attr_check_name(const emesh_attr *attr, emesh_error *err);
 /* Checks name and value, and gives attributes of the specification the type it says. */
 int32_t emesh_attr_check(emesh_attr *attr, emesh_error *err);
 

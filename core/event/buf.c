@@ -6,8 +6,6 @@
 #include "event/event.h"
 #include <stdlib.h>
 
-#define BUF_MAX ((size_t)64 << 20)
-
 struct emesh_buf {
     uint32_t refs;
     uint32_t zero;
@@ -20,7 +18,7 @@ G_STATIC_ASSERT(sizeof(struct emesh_buf) % 16 == 0 || sizeof(void *) == 4);
 emesh_buf *
 emesh_buf_new(size_t n, void **mem)
 {
-    if (n > BUF_MAX)
+    if (n > EMESH_BUF_MAX)
         return NULL;
     emesh_buf *buf = malloc(sizeof *buf + n);
     if (buf == NULL)

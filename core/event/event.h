@@ -13,7 +13,8 @@
 #include <stdbool.h>
 
 /* ---- buffers ---- */
-emesh_buf *emesh_buf_new(size_t n, void **mem);            /* NULL: no memory (or n over 64 MiB) */
+#define EMESH_BUF_MAX ((size_t)64 << 20)
+emesh_buf *emesh_buf_new(size_t n, void **mem); /* NULL: no memory, or n over EMESH_BUF_MAX */
 emesh_buf *emesh_buf_new_bytes(GBytes *bytes, emesh_part *out); /* keeps bytes alive, no copy */
 emesh_buf *emesh_buf_ref(emesh_buf *buf);
 void emesh_buf_unref(emesh_buf *buf);
@@ -38,8 +39,10 @@ emesh_slice emesh_event_image(const emesh_event *event);
 int32_t emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **out,
                                emesh_error *err);
 
-/* ---- CloudEvents JSON format, json.c ---- */
+/* ---- CloudEvents JSON format, json-decode.c and json-encode.c ---- */
+/* in is contiguous; JSON data are kept as the slice of in->owner that they are. */
 int32_t emesh_event_from_json(const emesh_part *in, const emesh_event **out, emesh_error *err);
+/* All or nothing: one bad element refuses the batch, err names the bad ones by index. */
 int32_t emesh_event_batch_from_json(const emesh_part *in, const emesh_event **out, uint32_t cap,
                                     uint32_t *n_out, emesh_error *err);
 /* Given: out->owner. */

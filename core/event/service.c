@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The service "emesh.event/1" as plugins see it: sizes of their structs are translated here, the
- * work is done in build.c, image.c and json.c. Any thread.
+ * work is done in build.c, image.c and json-*.c. Any thread.
  */
 #include "event/event.h"
 #include <string.h>
@@ -57,24 +57,62 @@ svc_view(const emesh_event *event, emesh_event_view *out)
         memset((char *)out + sizeof *view, 0, size - sizeof *view);
 }
 
+/* JSON is read from contiguous bytes: several parts are put together first. */
+static int32_t
+join(const emesh_part *in, uint32_t n_in, emesh_part *out, emesh_error *err)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < n_in; i++)
+        len += in[i].len;
+    void *mem = NULL;
+    emesh_buf *buf = emesh_buf_new(len, &mem);
+    if (buf == NULL)
+        return emesh_fail(err, len > EMESH_BUF_MAX ? EMESH_E_TOO_LARGE : EMESH_E_NO_MEMORY,
+                          "JSON of %zu bytes in %u parts", len, n_in);
+    char *at = mem;
+    for (uint32_t i = 0; i < n_in; i++) {
+        if (in[i].len > 0)
+            memcpy(at, in[i].ptr, in[i].len);
+        at += in[i].len;
+    }
+    *out = (emesh_part){ .ptr = mem, .len = len, .owner = buf };
+    return EMESH_OK;
+}
+
+static int32_t
+decode_json(uint32_t form, const emesh_part *in, const emesh_event **out, uint32_t cap,
+            uint32_t *n_out, emesh_error *err)
+{
+    if (form == EMESH_FORM_JSON_BATCH)
+        return emesh_event_batch_from_json(in, out, cap, n_out, err);
+    if (cap == 0)
+        return emesh_fail(err, EMESH_E_INVALID, "decode without room for an event");
+    int32_t code = emesh_event_from_json(in, out, err);
+    *n_out = code == EMESH_OK;
+    return code;
+}
+
 static int32_t
 svc_decode(const emesh_host *host, uint32_t form, const emesh_part *in, uint32_t n_in,
            const emesh_event **out, uint32_t cap, uint32_t *n_out, emesh_error *err)
 {
     (void)host;
-    int32_t code;
     *n_out = 0;
-    if (cap == 0)
-        return emesh_fail(err, EMESH_E_INVALID, "decode without room for an event");
-    switch (form) {
-    case EMESH_FORM_IMAGE:
-        code = emesh_event_from_image(in, n_in, out, err);
-        break;
-    default:
-        return emesh_fail(err, EMESH_E_UNSUPPORTED, "decode of form %u", form);
+    if (form == EMESH_FORM_IMAGE && cap > 0) {
+        int32_t code = emesh_event_from_image(in, n_in, out, err);
+        *n_out = code == EMESH_OK;
+        return code;
     }
-    if (code == EMESH_OK)
-        *n_out = 1;
+    if (form != EMESH_FORM_JSON && form != EMESH_FORM_JSON_BATCH)
+        return emesh_fail(err, EMESH_E_UNSUPPORTED, "decode of form %u", form);
+    if (n_in == 1)
+        return decode_json(form, &in[0], out, cap, n_out, err);
+    emesh_part whole;
+    int32_t code = join(in, n_in, &whole, err);
+    if (code != EMESH_OK)
+        return code;
+    code = decode_json(form, &whole, out, cap, n_out, err);
+    emesh_buf_unref(whole.owner);
     return code;
 }
 
@@ -83,8 +121,15 @@ svc_encode(const emesh_host *host, uint32_t form, const emesh_event *const *even
            emesh_part *out)
 {
     (void)host;
-    if (form != EMESH_FORM_IMAGE)
+    switch (form) {
+    case EMESH_FORM_JSON:
+    case EMESH_FORM_JSON_BATCH:
+        return emesh_event_to_json(events, n, form == EMESH_FORM_JSON_BATCH, out);
+    case EMESH_FORM_IMAGE:
+        break;
+    default:
         return EMESH_E_UNSUPPORTED;
+    }
     if (n != 1)
         return EMESH_E_INVALID;
     emesh_slice image = emesh_event_image(events[0]);
