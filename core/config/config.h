@@ -44,7 +44,7 @@ typedef struct emesh_conf_instance { /* one file with [instance] */
 /* Folders, a later one overrides (same file name), an empty file or link to /dev/null masks. A
  * folder that is absent is skipped. NULL: error. Given: unref. */
 emesh_conf *emesh_conf_load(const char *const *dirs, GError **error);
-/* For tests and fuzzing: one file's text, as if named name. */
+/* For tests and fuzzing: one file's text, as if named name. It may name instances of other files. */
 emesh_conf *emesh_conf_parse(const char *name, const char *text, size_t len, GError **error);
 emesh_conf *emesh_conf_ref(emesh_conf *conf);
 void emesh_conf_unref(emesh_conf *conf);
@@ -56,6 +56,9 @@ const emesh_conf_instance *emesh_conf_instance_find(const emesh_conf *conf, cons
 const emesh_conf_section *emesh_conf_daemon(const emesh_conf *conf); /* merged [daemon], or NULL */
 uint32_t emesh_conf_section_n(const emesh_conf_section *section);
 emesh_conf_entry emesh_conf_section_at(const emesh_conf_section *section, uint32_t i);
+
+/* Typed values of [daemon], defaults where there is none; borrowed from conf. */
+const emesh_config *emesh_conf_daemon_config(const emesh_conf *conf);
 
 /* ---- options.c: from text to typed values ---- */
 /* Checks and converts section's entries by the declared options and groups ("emesh.listen/1",
@@ -80,6 +83,9 @@ typedef enum emesh_config_change {
     EMESH_CONFIG_RESTART, /* others differ */
 } emesh_config_change;
 emesh_config_change emesh_config_diff(const emesh_config *a, const emesh_config *b);
+
+/* Options of a group by its id, without prefix; NULL when this host has no such group. */
+const emesh_option *emesh_option_group_table(const char *id, uint32_t *n);
 
 /* Core's own look at a value (secrets too: core only). false: absent. */
 bool emesh_config_get(const emesh_config *config, const char *name, uint32_t index,
@@ -138,13 +144,22 @@ emesh_config *emesh_conf_topic_options(const emesh_conf *conf, const char *name,
 emesh_config *emesh_conf_group_options(const emesh_conf *conf, const char *name, size_t len,
                                        const char *instance, const emesh_option *options,
                                        uint32_t n, uint32_t option_size, GError **error);
+/* Are all INSTANCE.KEY of this store's instance what it declared? For start, reload, --check-config. */
+bool emesh_conf_check_store(const emesh_conf *conf, const char *instance,
+                            const emesh_option *topic_options, uint32_t n_topic_options,
+                            const emesh_option *group_options, uint32_t n_group_options,
+                            uint32_t option_size, GError **error);
+/* The option tables of [instance], [topic …] and [group …], for man page and completion. */
+const emesh_option *emesh_instance_option_table(uint32_t *n);
+const emesh_option *emesh_topic_option_table(uint32_t *n);
+const emesh_option *emesh_group_option_table(uint32_t *n);
 /* Every [topic …]/[group …] section of the conf, for checks at start ("unknown store X"). */
 typedef void (*emesh_conf_rule_visit)(void *ctx, bool is_group, const char *pattern,
                                       const emesh_topic_rule *topic, const emesh_group_rule *group);
 void emesh_conf_each_rule(const emesh_conf *conf, emesh_conf_rule_visit visit, void *ctx);
 /* May this be a topic or group name? 1-249 bytes of 0x21-0x7E without *?[]. */
 bool emesh_name_ok(const char *name, size_t len);
-/* Pattern match with * and ?; a leading wildcard never matches %… or emesh-…. */
+/* Pattern match with * and ?; %… and emesh-… only when the pattern spells that beginning out. */
 bool emesh_pattern_match(const char *pattern, const char *name, size_t len);
 
 /* ---- daemon.c: [daemon] ---- */

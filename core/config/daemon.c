@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The daemon's own options: [daemon], normally in 00-eventmesh.conf.
+ */
+#include "conf.h"
+#include "eventmesh/host.h"
+#include <string.h>
+
+#define KIB INT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+
+static const emesh_option daemon_options[] = {
+    { .name = "workers", .type = EMESH_OPT_INT, .value = "0", .max = 1024,
+      .help = "Threads that carry connections and events; 0 is one for each core." },
+    { .name = "log-level", .type = EMESH_OPT_CHOICE, .value = "notice",
+      .choices = "error|warning|notice|info|debug", .may = EMESH_OPT_LIVE,
+      .help = "Least important record that is logged." },
+    { .name = "admin-listen", .type = EMESH_OPT_ADDRESS, .may = EMESH_OPT_HIDDEN,
+      .help = "Reserved: address of the HTTP administration, which this version does not have." },
+    { .name = "admin-token-file", .type = EMESH_OPT_PATH, .may = EMESH_OPT_HIDDEN,
+      .help = "Reserved: file with the token that the HTTP administration asks for." },
+    { .name = "publisher-events", .type = EMESH_OPT_INT, .value = "256", .min = 1, .max = 1000000,
+      .help = "Events of one session without acknowledgement at which its publishing is paused." },
+    { .name = "publisher-bytes", .type = EMESH_OPT_SIZE, .value = "1MiB", .min = 4 * KIB,
+      .max = GIB, .help = "The same in bytes." },
+    { .name = "append-queue", .type = EMESH_OPT_SIZE, .value = "64MiB", .min = MIB, .max = 64 * GIB,
+      .help = "Bytes of all sessions that wait for their stores." },
+    { .name = "window-events", .type = EMESH_OPT_INT, .value = "4096", .min = 1, .max = 1000000,
+      .help = "Events of one partition that a group has read and not yet settled." },
+    { .name = "window-bytes", .type = EMESH_OPT_SIZE, .value = "16MiB", .min = 4 * KIB,
+      .max = 64 * GIB, .help = "The same in bytes." },
+    { .name = "credit-events", .type = EMESH_OPT_INT, .value = "1024", .min = 1, .max = 1000000,
+      .help = "Most events that one session holds unacknowledged." },
+    { .name = "credit-bytes", .type = EMESH_OPT_SIZE, .value = "4MiB", .min = 4 * KIB,
+      .max = 64 * GIB, .help = "The same in bytes." },
+    { .name = "broadcast-tail", .type = EMESH_OPT_SIZE, .value = "16MiB", .min = 4 * KIB,
+      .max = 64 * GIB, .help = "Bytes of the latest events that all broadcast members share." },
+};
+
+const emesh_option *
+emesh_daemon_option_table(uint32_t *n)
+{
+    *n = G_N_ELEMENTS(daemon_options);
+    return daemon_options;
+}
+
+/* An address that nobody listens on would be believed: refuse it until there is one. */
+static void
+refuse_reserved(const emesh_config *config, const char *key, emesh_problems *problems)
+{
+    const emesh_config_value *value = emesh_config_first(config, NULL, key);
+    if (value != NULL)
+        emesh_problems_add(problems, value->origin, key,
+                           "this version has no HTTP administration; remove the line and use "
+                           "eventmeshctl");
+}
+
+emesh_config *
+emesh_daemon_config_new(const emesh_conf_section *section, emesh_problems *problems)
+{
+    const emesh_config_source source = { .section = section };
+    emesh_config *config = emesh_config_build(&source, daemon_options,
+                                              G_N_ELEMENTS(daemon_options), sizeof(emesh_option),
+                                              NULL, 0, problems);
+    refuse_reserved(config, "admin-listen", problems);
+    refuse_reserved(config, "admin-token-file", problems);
+    return config;
+}
+
+bool
+emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GError **error)
+{
+    (void)error; /* emesh_conf_load() has refused what is wrong */
+    const emesh_config *config = emesh_conf_daemon_config(conf);
+    *out = (emesh_daemon_options){
+        .workers = (uint32_t)emesh_config_number(config, NULL, "workers"),
+        .log_level = EMESH_LOG_ERROR + (uint32_t)emesh_config_number(config, NULL, "log-level"),
+        .admin_listen = emesh_config_text(config, NULL, "admin-listen"),
+        .admin_token_file = emesh_config_text(config, NULL, "admin-token-file"),
+        .publisher_events = (uint32_t)emesh_config_number(config, NULL, "publisher-events"),
+        .publisher_bytes = (uint64_t)emesh_config_number(config, NULL, "publisher-bytes"),
+        .append_queue = (uint64_t)emesh_config_number(config, NULL, "append-queue"),
+        .window_events = (uint32_t)emesh_config_number(config, NULL, "window-events"),
+        .window_bytes = (uint64_t)emesh_config_number(config, NULL, "window-bytes"),
+        .credit_events = (uint32_t)emesh_config_number(config, NULL, "credit-events"),
+        .credit_bytes = (uint64_t)emesh_config_number(config, NULL, "credit-bytes"),
+        .broadcast_tail = (uint64_t)emesh_config_number(config, NULL, "broadcast-tail"),
+    };
+    return true;
+}
