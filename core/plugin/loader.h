@@ -8,6 +8,7 @@
  * where that matters, what to do.
  */
 #pragma once
+#include "daemon/log.h"
 #include "eventmesh/eventmesh.h"
 #include <glib.h>
 
@@ -46,13 +47,21 @@ typedef struct emesh_loader emesh_loader;
  * under DATA/core, or NULL. */
 emesh_loader *emesh_loader_new(const char *const *dirs, const char *prober, const char *cache);
 void emesh_loader_free(emesh_loader *loader);
+/* Where warnings go (foreign exports); NULL = nowhere. */
+void emesh_loader_log_to(emesh_loader *loader, emesh_log *log);
 /* [main] The plugin whose file is NAME.so (or a full path); the same one when asked again. */
 const emesh_plugin *emesh_loader_open(emesh_loader *loader, const char *name, GError **error);
 /* The component of that name in plugin, NULL when absent or of a kind this host lacks. */
 const emesh_component *emesh_plugin_component(const emesh_plugin *plugin, const char *name);
+/* [main] Both in one: the component of an instance, from the file named file, or from NAME.so when
+ * file is NULL. The refusal tells which components the file does have. */
+const emesh_component *emesh_loader_component(emesh_loader *loader, const char *file,
+                                              const char *component, const emesh_plugin **plugin,
+                                              GError **error);
 /* Names of all .so files in the folders, sorted. For `plugin list`. */
 char **emesh_loader_list(emesh_loader *loader);
 /* Full path a name resolves to, NULL when there is none. Given. */
 char *emesh_loader_path(emesh_loader *loader, const char *name);
-/* Entry of the probe child: opens and checks the file, prints its verdict, returns exit code. */
+/* Entry of the probe child: opens and checks the file, prints its verdict, returns the exit code; the
+ * caller leaves with it by _exit, so that no destructor of the plugin runs. */
 int emesh_loader_probe(const char *path);
