@@ -5,9 +5,11 @@
  */
 #pragma once
 #include "config/config.h"
+#include "daemon/log.h"
 #include "eventmesh/eventmesh.h"
-#include "eventmesh/kind-storage.h"
+#include "eventmesh/glib.h"
 #include "io/loop.h"
+#include "state/state.h"
 
 typedef enum emesh_inst_state {
     EMESH_INST_LOADED,   /* component found, options checked */
@@ -53,16 +55,23 @@ emesh_loop *emesh_inst_loop(const emesh_inst *inst, const emesh_worker *worker);
 
 /* ---- one asynchronous step: the emesh_op the plugin completes ---- */
 /* done runs on home, once, whatever thread completed it; value is what `take` made of the plugin's
- * result on the completing thread (take NULL: the pointer itself). */
+ * result on the completing thread (take NULL: the pointer itself; no result: NULL). */
 typedef void (*emesh_op_done)(void *ctx, int32_t code, const emesh_error *err, void *value);
 typedef void *(*emesh_op_take)(const emesh_inst *inst, const void *result);
+/* [any] The handle is a number in disguise, never dereferenced: completing it twice, or after the
+ * host has let go of it, is noticed, logged as the plugin's bug and counted. What a plugin leaves
+ * open when its stop has completed ends with LOST. */
 emesh_op *emesh_op_new(emesh_inst *inst, emesh_worker *home, emesh_op_take take,
                        emesh_op_done done, void *ctx);
+/* [home] Waits no longer: done is not called, a completion is swallowed. */
+void emesh_op_cut(emesh_inst *inst, emesh_op *op);
 
 /* ---- the service tables handed to plugins ---- */
 typedef struct emesh_services emesh_services;
 emesh_services *emesh_services_new(void);
+/* table: size first, constant, outlives services. */
 void emesh_services_add(emesh_services *services, const char *id, const void *table);
+const void *emesh_services_find(const emesh_services *services, const char *id);
 void emesh_services_free(emesh_services *services);
 
 /* ---- events of life, for bus and daemon; all [main] ---- */
@@ -70,6 +79,12 @@ typedef struct emesh_inst_events {
     /* A store told ready(): info is the host's copy (zero-extended). Also when it changes. */
     void (*store_ready)(void *ctx, emesh_inst *inst, const emesh_store_info *info);
     void (*state_changed)(void *ctx, emesh_inst *inst);
+    /* Optional. The instance is about to be drained, detached and stopped (asked for, or to be
+     * started anew): the bus stops using it, of a store it closes readers and topics, then posts
+     * done on main. Its plugin still answers meanwhile. state_changed(RUNNING) tells it is back. */
+    void (*going_down)(void *ctx, emesh_inst *inst, emesh_job *done);
+    /* Optional. This GLIB worker of the instance has run for the last time; before it is freed. */
+    void (*worker_gone)(void *ctx, emesh_inst *inst, emesh_worker *worker);
     void *ctx;
 } emesh_inst_events;
 
@@ -82,6 +97,8 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
     const char *data_dir;        /* DATA; the instance gets DATA/NAME as about "data-dir" */
     const char *node;            /* host name */
     struct emesh_bus *mesh;      /* copied into every instance */
+    emesh_state *state;          /* may be NULL in tests */
+    emesh_log *log;              /* may be NULL in tests */
     emesh_inst_events events;
 } emesh_inst_env;
 
@@ -90,14 +107,23 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
 emesh_inst *emesh_inst_new(const emesh_inst_env *env, const emesh_plugin *plugin,
                            const emesh_component *component, const emesh_conf_instance *conf,
                            emesh_config *config, GError **error);
+/* [main] What --check-config and a reload ask before anything is made or stopped: are the services
+ * there, the lanes possible, and does check() like the options? */
+bool emesh_inst_check(const emesh_inst_env *env, const emesh_component *component,
+                      emesh_config *config, GError **error);
 /* [main] bind listeners, start, attach on all lanes, open listeners → RUNNING, then done(0); on
- * failure all is undone, the state is FAILED and done(code, text). */
+ * failure all is undone, the state is FAILED and done has the code; inst->reason says why. After
+ * a down it makes the plugin's instance anew. An instance that reports FAILED while it runs is
+ * taken down and brought up again by the plugin room, after 1 to 60 s: done is not called for
+ * that, state_changed is. */
 void emesh_inst_up(emesh_inst *inst, void (*done)(void *ctx, emesh_inst *inst, int32_t code),
                    void *ctx);
-/* [main] Stops listening, drains by deadline, closes connections, detaches, stops, destroys. */
+/* [main] Stops listening, drains by deadline, closes connections, detaches, stops, destroys. May
+ * come at any time after new; it ends an up under way (CANCELED) and a wait for a restart. A plugin
+ * that does not complete detach or stop within 30 s is abandoned: FAILED, never destroyed. */
 void emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns,
                      void (*done)(void *ctx, emesh_inst *inst), void *ctx);
-/* [main] LIVE options: takes over config and calls apply. */
+/* [main] LIVE options: takes a reference of config and calls apply, now or when it runs. */
 void emesh_inst_apply(emesh_inst *inst, emesh_config *config);
 emesh_config *emesh_inst_config(const emesh_inst *inst); /* borrowed */
 bool emesh_inst_reload_tls(emesh_inst *inst, GError **error);
@@ -112,3 +138,19 @@ emesh_at(const void *base, uint32_t stride, uint32_t i)
 /* Copies element i of a plugin's array into the host's struct of mine bytes, zero-extended.
  * TOO_NEW when a tail the host lacks is not zero. */
 int32_t emesh_take(void *dst, size_t mine, const void *base, uint32_t stride, uint32_t i);
+/* The same for one struct that begins with its own size. INVALID when that size is impossible. */
+int32_t emesh_take_sized(void *dst, size_t mine, const void *src);
+/* Copies a table of functions that begins with its size: what the plugin's lacks is NULL, what the
+ * host's lacks is left out (tables grow by optional members only). */
+void emesh_take_table(void *dst, size_t mine, const void *src);
+
+/* The table of service "emesh.glib/1". Constant. */
+extern const emesh_glib_api emesh_glib_service;
+
+/* Counters of one instance, for `status`. [any] */
+typedef struct emesh_inst_counts {
+    uint64_t ops_open;      /* operations the plugin has not completed yet */
+    uint64_t ops_bad;       /* completed twice, or after their end */
+    uint64_t restarts;
+} emesh_inst_counts;
+void emesh_inst_read_counts(const emesh_inst *inst, emesh_inst_counts *out);
