@@ -180,3 +180,15 @@ typedef struct emesh_daemon_options {
 /* The option table of [daemon], for check, dump and the man page. */
 const emesh_option *emesh_daemon_option_table(uint32_t *n);
 bool emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GError **error);
+
+/* ---- dump.c: --dump-config ---- */
+typedef struct emesh_conf_dump_view { /* what only the plugins know */
+    /* Typed options of an instance, borrowed; NULL: its component is not loaded. */
+    const emesh_config *(*options)(void *ctx, const emesh_conf_instance *instance);
+    /* What a store declares for [topic …] or [group …]; NULL: nothing, no store, not loaded. */
+    const emesh_option *(*store)(void *ctx, const emesh_conf_instance *instance, bool groups,
+                                 uint32_t *n, uint32_t *option_size);
+    void *ctx;
+} emesh_conf_dump_view;
+/* The effective configuration as text, "key = value  # origin", secrets as "***". Given. */
+char *emesh_conf_dump(const emesh_conf *conf, const emesh_conf_dump_view *view);

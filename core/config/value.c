@@ -204,7 +204,8 @@ read_typed(uint32_t type, const char *text, const char *choices, int64_t *i, dou
                    ? NULL
                    : "is no size; write 512, 64k, 16MiB or 1GiB";
     case EMESH_OPT_URL:
-        return strstr(text, "://") != NULL && g_uri_is_valid(text, G_URI_FLAGS_NONE, NULL)
+        return strstr(text, "://") != NULL && strpbrk(text, " \t\n") == NULL &&
+                       g_uri_is_valid(text, G_URI_FLAGS_NONE, NULL)
                    ? NULL
                    : "is no URL; write scheme://host/path";
     case EMESH_OPT_PATH:
