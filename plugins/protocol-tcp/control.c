@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * HELLO, HEARTBEAT, SUBSCRIBE, LISTEN, UNSUBSCRIBE, GOODBYE and the commands that are not served.
+ * [lane]
+ */
+#include "session.h"
+#include "subscription.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUESTS_MAX 64u /* SUBSCRIBEs of one session that wait at a time */
+
+static bool
+no_body(const tcp_frame *f)
+{
+    return f->body_len == 0 || (f->body_len == 4 && memcmp(f->body, "null", 4) == 0);
+}
+
+static char *
+copy(const char *text, size_t len)
+{
+    char *made = malloc(len + 1);
+    if (made != NULL) {
+        if (len > 0)
+            memcpy(made, text, len);
+        made[len] = '\0';
+    }
+    return made;
+}
+
+/* ---- HELLO ---- */
+
+static tcp_verdict
+hello_fails(tcp_session *s, const tcp_header *h, const char *why)
+{
+    tcp_reply_to(s, h, 1, why);
+    return tcp_session_refuse(s, why, NULL);
+}
+
+static void
+put_stamp(tcp_out *o, const char *name, const char *value, size_t len)
+{
+    if (value == NULL)
+        return;
+    TCP_OUT_TEXT(o, "\"");
+    tcp_out_put(o, name, strlen(name));
+    TCP_OUT_TEXT(o, "\":\"");
+    tcp_out_escaped(o, value, len);
+    TCP_OUT_TEXT(o, "\",");
+}
+
+/* What every push to this session says; made once. */
+static bool
+make_stamp(tcp_session *s, const tcp_agent_info *a)
+{
+    tcp_out *o = &s->lane->out;
+    emesh_conn_info info = { .size = sizeof info };
+    size_t from = o->len, local = 0;
+
+    s->lane->tcp->net->info(s->conn, &info);
+    const char *text = info.local.ptr;
+    for (size_t i = 0; i < info.local.len; i++) {
+        if (text[i] == ':')
+            local = i;
+    }
+    local = local > 0 ? local : info.local.len;
+    put_stamp(o, "reqsendeventmeship", text, local);
+    put_stamp(o, "reqreceiveeventmeship", text, local);
+    put_stamp(o, "rsp0sys", a->subsystem.ptr, a->subsystem.len);
+    put_stamp(o, "rsp0group", s->group, s->group_len);
+    put_stamp(o, "rsp0idc", a->idc.ptr, a->idc.len);
+    put_stamp(o, "rsp0ip", s->peer, s->peer_host);
+    if (o->failed)
+        return false;
+    s->stamp = copy(o->mem + from, o->len - from);
+    s->stamp_len = o->len - from;
+    o->len = from;
+    return s->stamp != NULL;
+}
+
+static void
+label(emesh_attr *labels, uint32_t *n, const char *name, tcp_field value)
+{
+    if (value.ptr == NULL || value.len == 0)
+        return;
+    labels[(*n)++] = (emesh_attr){ .name = name,
+                                   .name_len = (uint32_t)strlen(name),
+                                   .value = value.ptr,
+                                   .value_len = (uint32_t)value.len };
+}
+
+static bool
+open_session(tcp_session *s, const tcp_agent_info *a)
+{
+    static const char *const eras[] = { "A", "B", "C", "D" };
+    emesh_attr labels[10];
+    char client[320];
+    emesh_who who = { .size = sizeof who, .conn = s->conn, .labels = labels };
+    tcp_field secret = a->token.ptr != NULL ? a->token : a->password;
+    const char *era = s->era == TCP_ERA_D ? "D/E" : eras[s->era];
+
+    label(labels, &who.n_labels, "protocol", (tcp_field){ "tcp", 3 });
+    label(labels, &who.n_labels, "group", (tcp_field){ s->group, s->group_len });
+    label(labels, &who.n_labels, "purpose", a->purpose_text);
+    label(labels, &who.n_labels, "pid", a->pid);
+    label(labels, &who.n_labels, "idc", a->idc);
+    label(labels, &who.n_labels, "subsystem", a->subsystem);
+    label(labels, &who.n_labels, "version", a->version);
+    label(labels, &who.n_labels, "era", (tcp_field){ era, strlen(era) });
+    int n = snprintf(client, sizeof client, "%.*s/%.*s",
+                     (int)(a->subsystem.len < 200 ? a->subsystem.len : 200),
+                     a->subsystem.ptr != NULL ? a->subsystem.ptr : "", (int)s->peer_host, s->peer);
+    who.client = (emesh_slice){ client, (size_t)n };
+    who.user = (emesh_slice){ a->username.ptr, a->username.len };
+    who.secret = (emesh_slice){ secret.ptr, secret.len };
+    s->mesh = s->lane->tcp->client->open(s->lane->loop, &who, s);
+    return s->mesh != NULL;
+}
+
+tcp_verdict
+tcp_hello(tcp_session *s, const tcp_frame *f, const tcp_header *h)
+{
+    tcp_agent_info a;
+    const char *flaw = NULL;
+    char *scratch;
+
+    if (s->state != TCP_NEW) { /* a second one changes nothing */
+        tcp_reply_to(s, h, 0, NULL);
+        return TCP_DONE;
+    }
+    if (no_body(f))
+        return hello_fails(s, h, "client info cannot be null");
+    tcp_arena_reset(&s->lane->reader.props.arena);
+    scratch = tcp_arena_take(&s->lane->reader.props.arena, f->body_len);
+    if (scratch == NULL)
+        return hello_fails(s, h, "out of memory");
+    if (!tcp_agent_parse(f->body, f->body_len, scratch, &a, &flaw)) {
+        char text[128];
+        snprintf(text, sizeof text, "malformed client info: %s", flaw);
+        return hello_fails(s, h, text);
+    }
+    flaw = tcp_agent_check(&a, (tcp_era)s->era);
+    if (flaw != NULL)
+        return hello_fails(s, h, flaw);
+    tcp_field group = tcp_agent_group(&a);
+    bool has_seq = h->seq.type != TCP_JSON_BAD;
+    s->purpose = (uint8_t)a.purpose;
+    s->group = copy(group.ptr, group.len);
+    s->group_len = group.len;
+    s->hello_seq = has_seq ? copy(h->seq.ptr, h->seq.len) : NULL;
+    s->hello_seq_len = h->seq.len;
+    s->agent = tcp_agent_join(s->lane->tcp->agents, (tcp_field){ s->peer, s->peer_host },
+                              (tcp_field){ f->body, f->body_len });
+    if (s->group == NULL || (has_seq && s->hello_seq == NULL) || !make_stamp(s, &a) ||
+        !open_session(s, &a))
+        return hello_fails(s, h, "out of memory");
+    s->state = TCP_OPENING;
+    tcp_session_pause(s);
+    return TCP_DONE;
+}
+
+void
+tcp_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err)
+{
+    tcp_session *s = session;
+    (void)lane;
+    if (s->state != TCP_OPENING)
+        return;
+    s->state = TCP_OPEN;
+    s->active_ns = tcp_now(s->lane);
+    tcp_reply(s, TCP_HELLO_RESPONSE, s->hello_seq, s->hello_seq_len, code != EMESH_OK,
+              code == EMESH_OK                           ? NULL
+              : err != NULL && err->text[0] != '\0'      ? err->text
+              : EMESH_CLASS(code) == EMESH_CLASS(EMESH_E_BUSY) ? "server state is not running, "
+                                                                 "maybe deploying..."
+                                                         : "the session is refused");
+    free(s->hello_seq);
+    s->hello_seq = NULL;
+    if (code != EMESH_OK) {
+        tcp_session_refuse(s, err != NULL && err->text[0] != '\0' ? err->text : "session refused",
+                           NULL);
+        return;
+    }
+    tcp_flush(s);
+    tcp_session_resume(s);
+}
+
+/* ---- SUBSCRIBE ---- */
+
+static tcp_sub *
+sub_find(const tcp_session *s, const char *topic, size_t len)
+{
+    for (tcp_sub *sub = s->subs; sub != NULL; sub = sub->next) {
+        if (sub->topic_len == len && memcmp(sub->topic, topic, len) == 0)
+            return sub;
+    }
+    return NULL;
+}
+
+static void
+sub_drop(tcp_session *s, tcp_sub *sub)
+{
+    tcp_sub **at = &s->subs;
+    while (*at != sub)
+        at = &(*at)->next;
+    *at = sub->next;
+    s->n_subs--;
+    s->lane->tcp->client->unsubscribe(sub->member, 0);
+    free(sub);
+}
+
+static void
+request_free(tcp_session *s, tcp_request *request)
+{
+    tcp_request **at = &s->requests;
+    while (*at != request)
+        at = &(*at)->next;
+    *at = request->next;
+    s->n_requests--;
+    free(request->seq);
+    free(request);
+}
+
+void
+tcp_requests_free(tcp_session *s)
+{
+    while (s->requests != NULL)
+        request_free(s, s->requests);
+}
+
+/* All topics of the request are answered: it is, too. None of them stands if one was refused. */
+static void
+request_done(tcp_session *s, tcp_request *request)
+{
+    for (tcp_sub *sub = s->subs, *next; sub != NULL; sub = next) {
+        next = sub->next;
+        if (sub->request != request)
+            continue;
+        sub->request = NULL;
+        if (request->code != 0)
+            sub_drop(s, sub);
+    }
+    tcp_reply(s, TCP_SUBSCRIBE_RESPONSE, request->seq, request->seq_len, request->code,
+              request->code != 0 ? request->why : NULL);
+    request_free(s, request);
+    s->waits = false;
+}
+
+static tcp_request *
+request_new(tcp_session *s, const tcp_header *h)
+{
+    tcp_request *r = calloc(1, sizeof *r);
+    bool has_seq = h->seq.type != TCP_JSON_BAD;
+    if (r == NULL)
+        return NULL;
+    r->seq = has_seq ? copy(h->seq.ptr, h->seq.len) : NULL;
+    r->seq_len = h->seq.len;
+    if (has_seq && r->seq == NULL) {
+        free(r);
+        return NULL;
+    }
+    r->next = s->requests;
+    s->requests = r;
+    s->n_requests++;
+    return r;
+}
+
+typedef struct wanted { /* topics of one SUBSCRIBE */
+    tcp_session *s;
+    const char *flaw;
+    uint32_t n, cap;
+    struct wanted_topic {
+        tcp_field topic;
+        bool broadcasting, sync;
+    } *list;
+} wanted;
+
+static bool
+want(void *ctx, const tcp_topic_item *item)
+{
+    wanted *w = ctx;
+    tcp_field topic = { item->topic.ptr, item->topic.len };
+    if (item->topic.type == TCP_JSON_BAD || topic.len == 0) {
+        w->flaw = "java.lang.Exception: a subscription has no topic";
+        return false;
+    }
+    if (item->topic.escaped) {
+        char *to = tcp_arena_take(&w->s->lane->reader.props.arena, topic.len);
+        topic.ptr = to;
+        topic.len = to != NULL ? tcp_json_decode(&item->topic, to) : 0;
+    }
+    if (w->n == w->cap) {
+        uint32_t cap = w->cap > 0 ? w->cap * 2 : 4;
+        void *list = realloc(w->list, cap * sizeof *w->list);
+        w->flaw = list == NULL ? "out of memory" : w->n >= w->s->lane->tcp->options.max_subscriptions
+                      ? "java.lang.Exception: too many subscriptions"
+                      : NULL;
+        w->list = list != NULL ? list : w->list;
+        w->cap = list != NULL ? cap : w->cap;
+    }
+    if (topic.ptr == NULL)
+        w->flaw = "out of memory";
+    if (w->flaw != NULL)
+        return false;
+    w->list[w->n++] = (struct wanted_topic){ topic, item->broadcasting, item->sync };
+    return true;
+}
+
+static bool
+subscribe_one(tcp_session *s, tcp_request *request, const struct wanted_topic *w)
+{
+    const tcp_options *o = &s->lane->tcp->options;
+    tcp_sub *sub = malloc(sizeof *sub + w->topic.len);
+    if (sub == NULL)
+        return false;
+    *sub = (tcp_sub){ .session = s, .request = request, .topic_len = w->topic.len };
+    memcpy(sub->topic, w->topic.ptr, w->topic.len);
+    sub->push = w->broadcasting ? TCP_BROADCAST_MESSAGE_TO_CLIENT
+                : w->sync       ? TCP_REQUEST_TO_CLIENT
+                                : TCP_ASYNC_MESSAGE_TO_CLIENT;
+    bool on = s->listening && !s->blocked && s->goodbye_ns == 0;
+    emesh_subscribe spec = { .size = sizeof spec,
+                             .mode = w->broadcasting ? EMESH_SUB_EVERY : EMESH_SUB_SHARED,
+                             .topic = { sub->topic, sub->topic_len },
+                             .group = { s->group, s->group_len },
+                             .ack_timeout_ns = o->ack_timeout_ns,
+                             .window_events = on ? o->window_events : 0,
+                             .window_bytes = on ? o->window_bytes : 0 };
+    sub->member = s->lane->tcp->client->subscribe(s->mesh, &spec, sub);
+    if (sub->member == NULL) {
+        free(sub);
+        return false;
+    }
+    sub->next = s->subs;
+    s->subs = sub;
+    s->n_subs++;
+    request->waits++;
+    return true;
+}
+
+static void
+subscribe_all(tcp_session *s, tcp_request *request, const wanted *w)
+{
+    for (uint32_t i = 0; i < w->n; i++) {
+        if (sub_find(s, w->list[i].topic.ptr, w->list[i].topic.len) != NULL)
+            continue; /* it keeps its first mode and type */
+        const char *why = NULL;
+        if (s->n_subs >= s->lane->tcp->options.max_subscriptions)
+            why = "java.lang.Exception: too many subscriptions";
+        else if (!subscribe_one(s, request, &w->list[i]))
+            why = "out of memory";
+        if (why != NULL) {
+            request->code = 1;
+            snprintf(request->why, sizeof request->why, "%s", why);
+            break;
+        }
+    }
+    if (request->waits == 0)
+        request_done(s, request);
+}
+
+/* Is one of the topics on its way to becoming durable? Then this request waits for that. */
+static bool
+must_wait(const tcp_session *s, const wanted *w)
+{
+    if (s->n_requests >= REQUESTS_MAX)
+        return true;
+    for (uint32_t i = 0; s->n_requests > 0 && i < w->n; i++) {
+        const tcp_sub *sub = sub_find(s, w->list[i].topic.ptr, w->list[i].topic.len);
+        if (sub != NULL && !sub->ready)
+            return true;
+    }
+    return false;
+}
+
+tcp_verdict
+tcp_subscribe(tcp_session *s, const tcp_frame *f, const tcp_header *h)
+{
+    wanted w = { .s = s };
+    const char *flaw = NULL;
+    tcp_verdict verdict = TCP_DONE;
+
+    if (no_body(f)) {
+        tcp_reply_to(s, h, 1,
+                     "java.lang.NullPointerException: subscriptionInfo can not be null");
+        return TCP_DONE;
+    }
+    tcp_arena_reset(&s->lane->reader.props.arena);
+    if (!tcp_subscription_parse(f->body, f->body_len, want, &w, &flaw)) {
+        if (flaw != NULL) {
+            char text[128];
+            snprintf(text, sizeof text, "malformed subscription: %s", flaw);
+            verdict = tcp_session_refuse(s, text, text);
+        } else {
+            tcp_reply_to(s, h, 1, w.flaw);
+        }
+    } else if (must_wait(s, &w)) {
+        s->waits = true;
+        tcp_session_pause(s);
+        verdict = TCP_WAIT;
+    } else {
+        tcp_request *request = request_new(s, h);
+        if (request != NULL)
+            subscribe_all(s, request, &w);
+        else
+            tcp_reply_to(s, h, 1, "out of memory");
+    }
+    free(w.list);
+    return verdict;
+}
+
+void
+tcp_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *err)
+{
+    tcp_sub *sub = member;
+    tcp_session *s = sub->session;
+    tcp_request *request = sub->request;
+    (void)lane;
+
+    if (request == NULL) { /* ended by the mesh; the protocol has no word for it */
+        if (code != EMESH_OK)
+            sub_drop(s, sub);
+        return;
+    }
+    if (!sub->ready)
+        request->waits--;
+    sub->ready = true;
+    if (code != EMESH_OK) {
+        if (request->code == 0)
+            snprintf(request->why, sizeof request->why, "%s",
+                     err != NULL && err->text[0] != '\0' ? err->text : "the topic is refused");
+        request->code = 1;
+        sub_drop(s, sub);
+    }
+    if (request->waits == 0)
+        request_done(s, request);
+    tcp_flush(s);
+    tcp_session_resume(s);
+    if (s->eof)
+        tcp_session_settle_down(s);
+}
+
+/* ---- the rest ---- */
+
+static void
+unsubscribe_all(tcp_session *s)
+{
+    while (s->subs != NULL)
+        sub_drop(s, s->subs);
+    while (s->requests != NULL) { /* overtaken: they stood until now */
+        tcp_request *r = s->requests;
+        tcp_reply(s, TCP_SUBSCRIBE_RESPONSE, r->seq, r->seq_len, 0, NULL);
+        request_free(s, r);
+    }
+    s->waits = false;
+}
+
+static void
+listen_now(tcp_session *s, const tcp_header *h)
+{
+    if (s->purpose == TCP_PURPOSE_PUB) {
+        tcp_reply_to(s, h, 1, "java.lang.Exception: client purpose config is not sub");
+        return;
+    }
+    tcp_reply_to(s, h, 0, NULL);
+    if (!s->listening) {
+        s->listening = true;
+        tcp_session_windows(s);
+    }
+}
+
+static void
+says_goodbye(tcp_session *s)
+{
+    if (s->goodbye_ns == 0)
+        s->goodbye_ns = tcp_now(s->lane);
+    tcp_session_windows(s);
+}
+
+tcp_verdict
+tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h)
+{
+    switch (h->command) {
+    case TCP_HELLO_REQUEST:
+        return tcp_hello(s, f, h);
+    case TCP_SUBSCRIBE_REQUEST:
+        if (s->state == TCP_LEAVING) {
+            tcp_reply_to(s, h, 1, "java.lang.Exception: this eventMesh tcp session will be closed, "
+                                  "may be reboot or version change!");
+            return TCP_DONE;
+        }
+        return tcp_subscribe(s, f, h);
+    case TCP_HEARTBEAT_REQUEST:
+        tcp_reply_to(s, h, 0, NULL);
+        return TCP_DONE;
+    case TCP_UNSUBSCRIBE_REQUEST:
+        unsubscribe_all(s);
+        tcp_reply_to(s, h, 0, NULL);
+        return TCP_DONE;
+    case TCP_LISTEN_REQUEST:
+        listen_now(s, h);
+        return TCP_DONE;
+    case TCP_CLIENT_GOODBYE_REQUEST:
+        tcp_reply_to(s, h, 0, NULL);
+        says_goodbye(s);
+        return TCP_DONE;
+    case TCP_SERVER_GOODBYE_RESPONSE:
+        says_goodbye(s);
+        return TCP_DONE;
+    case TCP_RECOMMEND_REQUEST:
+        tcp_reply_to(s, h, 1,
+                     "java.lang.Exception: registry enable config is false, not support");
+        return TCP_DONE;
+    case TCP_REQUEST_TO_SERVER:
+        tcp_reply_to(s, h, 1, "java.lang.Exception: request and reply are not available yet");
+        return TCP_DONE;
+    case TCP_RESPONSE_TO_SERVER:     /* never answered, not even for errors */
+    case TCP_RESPONSE_TO_CLIENT_ACK: /* not tracked */
+        return TCP_DONE;
+    default:
+        tcp_reply_to(s, h, 1, "java.lang.Exception: unknown cmd");
+        return TCP_DONE;
+    }
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Life of an instance and its lanes.
+ */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SWEEP_NS (5ull * 1000000000u)
+#define KICK_NS (5ull * 1000000000u)     /* how long a kicked session may finish its publishes */
+#define ACK_NEVER_NS (10ull * 365 * 86400 * 1000000000u)
+
+/* ---- [main] ---- */
+
+static int64_t
+number(const emesh_config_api *config, const emesh_config *cfg, const char *name)
+{
+    emesh_value v = { .size = sizeof v };
+    return config->get(cfg, name, 0, &v) == EMESH_OK ? v.i : 0;
+}
+
+static void
+read_options(const emesh_config_api *config, const emesh_config *cfg, tcp_options *o)
+{
+    uint64_t ack = (uint64_t)number(config, cfg, "ack-timeout");
+    o->expiry_ns = (uint64_t)number(config, cfg, "session-expiry");
+    o->ack_timeout_ns = ack > 0 ? ack : ACK_NEVER_NS;
+    o->window_events = (uint32_t)number(config, cfg, "window");
+    o->window_bytes = (uint64_t)number(config, cfg, "window-bytes");
+    o->max_subscriptions = (uint32_t)number(config, cfg, "max-subscriptions");
+    o->push = (tcp_push_flavour)number(config, cfg, "push-flavour");
+}
+
+static int32_t
+create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, emesh_error *err)
+{
+    tcp_instance *tcp = calloc(1, sizeof *tcp);
+    (void)err;
+    if (tcp == NULL)
+        return EMESH_E_NO_MEMORY;
+    tcp->host = host;
+    tcp->event = host->service(host, EMESH_EVENT_ID);
+    tcp->net = host->service(host, EMESH_NET_ID);
+    tcp->client = host->service(host, EMESH_CLIENT_ID);
+    tcp->loop = host->service(host, EMESH_LOOP_ID);
+    tcp->agents = tcp_agents_new();
+    if (tcp->agents == NULL) {
+        free(tcp);
+        return EMESH_E_NO_MEMORY;
+    }
+    read_options(host->service(host, EMESH_CONFIG_ID), cfg, &tcp->options);
+    *out = (emesh_instance *)tcp;
+    return EMESH_OK;
+}
+
+static void
+destroy(emesh_instance *self)
+{
+    tcp_instance *tcp = (tcp_instance *)self;
+    tcp_agents_free(tcp->agents);
+    free(tcp);
+}
+
+/* ---- [lane] ---- */
+
+static void
+sweep(void *ctx)
+{
+    tcp_lane *lane = ctx;
+    uint64_t now = tcp_now(lane), period = lane->tcp->options.expiry_ns / 4;
+    for (tcp_session *s = lane->first, *next; s != NULL; s = next) {
+        next = s->next;
+        tcp_session_sweep(s, now);
+    }
+    period = period < SWEEP_NS ? period : SWEEP_NS;
+    uint64_t at = now + period;
+    if (lane->is_draining && lane->drain_until_ns > now && lane->drain_until_ns < at)
+        at = lane->drain_until_ns;
+    lane->tcp->loop->timer_set(lane->sweep, at);
+}
+
+static int32_t
+attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out, emesh_error *err)
+{
+    tcp_instance *tcp = (tcp_instance *)self;
+    tcp_lane *lane = calloc(1, sizeof *lane);
+    (void)err;
+    if (lane == NULL)
+        return EMESH_E_NO_MEMORY;
+    lane->tcp = tcp;
+    lane->loop = loop;
+    lane->reader.host = tcp->host;
+    lane->reader.event = tcp->event;
+    lane->reader.lane = index;
+    lane->reader.boot = tcp_wall_ms(lane);
+    lane->sweep = tcp->loop->timer(loop, sweep, lane);
+    if (lane->sweep == NULL) {
+        free(lane);
+        return EMESH_E_NO_MEMORY;
+    }
+    sweep(lane);
+    *out = (emesh_lane *)lane;
+    return EMESH_OK;
+}
+
+static void
+drain(emesh_lane *of, uint64_t deadline_ns, emesh_op *op)
+{
+    tcp_lane *lane = (tcp_lane *)of;
+    const emesh_host *host = lane->tcp->host;
+    uint64_t now = tcp_now(lane), left = deadline_ns > now ? deadline_ns - now : 0;
+
+    lane->is_draining = true;
+    lane->drain_until_ns = now + left - left / 8; /* the rest is for what the goodbye must flush */
+    for (tcp_session *s = lane->first, *next; s != NULL; s = next) {
+        next = s->next;
+        tcp_session_leave(s, "graceful normal quit from eventmesh", lane->drain_until_ns);
+    }
+    if (lane->n_sessions == 0) {
+        host->complete(host, op, EMESH_OK, NULL, NULL);
+        return;
+    }
+    lane->draining = op;
+    lane->tcp->loop->timer_set(lane->sweep, lane->drain_until_ns);
+}
+
+static void
+detach(emesh_lane *of, emesh_op *op)
+{
+    tcp_lane *lane = (tcp_lane *)of;
+    const emesh_host *host = lane->tcp->host;
+    lane->tcp->loop->timer_end(lane->sweep);
+    if (lane->draining != NULL)
+        host->complete(host, lane->draining, EMESH_OK, NULL, NULL);
+    tcp_out_free(&lane->out, lane->tcp->event);
+    tcp_arena_free(&lane->reader.props.arena);
+    free(lane); /* the host has closed the connections: each session ended with its own */
+    host->complete(host, op, EMESH_OK, NULL, NULL);
+}
+
+static void
+room(emesh_lane *of, void *session)
+{
+    tcp_session *s = session;
+    (void)of;
+    s->full = false;
+    tcp_session_resume(s);
+}
+
+static void
+ask(emesh_lane *of, void *session, const emesh_ask *what)
+{
+    tcp_lane *lane = (tcp_lane *)of;
+    char why[120] = "graceful normal quit from eventmesh";
+    if (what->reason.len > 0) {
+        size_t n = what->reason.len < sizeof why - 1 ? what->reason.len : sizeof why - 1;
+        memcpy(why, what->reason.ptr, n);
+        why[n] = '\0';
+    }
+    tcp_session_leave(session, why, tcp_now(lane) + KICK_NS);
+}
+
+const emesh_life_ops tcp_life = { .size = sizeof tcp_life,
+                                  .create = create,
+                                  .attach = attach,
+                                  .drain = drain,
+                                  .detach = detach,
+                                  .destroy = destroy };
+const emesh_client_ops tcp_client = { .size = sizeof tcp_client,
+                                      .opened = tcp_opened,
+                                      .published = tcp_published,
+                                      .room = room,
+                                      .subscribed = tcp_subscribed,
+                                      .deliver = tcp_deliver,
+                                      .ask = ask };
+const emesh_protocol_ops tcp_protocol = { .size = sizeof tcp_protocol,
+                                          .client = &tcp_client,
+                                          .accept = tcp_accept };
