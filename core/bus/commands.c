@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Administrative commands about topics and clients.
+ */
+#include "bus/commands.h"
+#include "bus/gather.h"
+#include "bus/session.h"
+#include "bus/topic.h"
+#include "daemon/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- topics ---- */
+
+typedef struct listing {
+    emesh_bus *bus;
+    emesh_command_reply *reply;
+} listing;
+
+static char *
+position_text(emesh_position p)
+{
+    return p.hi == 0 ? g_strdup_printf("%" G_GUINT64_FORMAT, p.lo)
+                     : g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, p.hi, p.lo);
+}
+
+static void
+topic_row(listing *l, const char *name, const emesh_listed *listed)
+{
+    emesh_bus_topic *open = g_hash_table_lookup(l->bus->topics, name);
+    emesh_store *store = listed != NULL ? listed->store : open->store;
+    emesh_row_builder *row = emesh_row_new();
+    emesh_topic_rule rule;
+
+    emesh_conf_topic(l->bus->conf, name, strlen(name), &rule);
+    emesh_row_text(row, "topic", name, -1);
+    emesh_row_text(row, "store", store->inst->name, -1);
+    emesh_row_text(row, "durability",
+                   emesh_level_name(open != NULL                       ? open->level
+                                    : rule.level != EMESH_LEVEL_TOPIC ? rule.level
+                                                                      : store->max_level),
+                   -1);
+    emesh_row_number(row, "partitions", open != NULL ? open->partitions : rule.partitions);
+    if (listed != NULL) {
+        g_autofree char *first = position_text(listed->first);
+        g_autofree char *last = position_text(listed->last);
+        if (listed->count != UINT64_MAX)
+            emesh_row_number(row, "events", listed->count);
+        if (listed->bytes != UINT64_MAX)
+            emesh_row_number(row, "bytes", listed->bytes);
+        emesh_row_text(row, "first", first, -1);
+        emesh_row_text(row, "last", last, -1);
+    }
+    emesh_row_number(row, "retention-ms", rule.retention_ms);
+    emesh_row_number(row, "published",
+                     open != NULL ? __atomic_load_n(&open->published, __ATOMIC_RELAXED) : 0);
+    emesh_row_send(row, l->reply);
+}
+
+static int
+by_topic(const void *a, const void *b)
+{
+    const emesh_listed *x = a, *y = b;
+    int order = strcmp(x->topic, y->topic);
+
+    return order != 0 ? order : strcmp(x->group, y->group);
+}
+
+static void
+topics_listed(void *ctx, GArray *rows)
+{
+    listing *l = ctx;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    void *name;
+
+    g_array_sort(rows, by_topic);
+    for (uint32_t i = 0; i < rows->len; i++) {
+        const emesh_listed *listed = &g_array_index(rows, emesh_listed, i);
+        if (!g_hash_table_add(seen, listed->topic))
+            continue;
+        topic_row(l, listed->topic, listed);
+    }
+    g_hash_table_iter_init(&iter, l->bus->topics);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        if (!g_hash_table_contains(seen, name))
+            topic_row(l, name, NULL);
+    l->reply->end(l->reply, EMESH_OK, NULL);
+    g_free(l);
+}
+
+static listing *
+listing_new(emesh_daemon *daemon, emesh_command_reply *reply)
+{
+    listing *l = g_new0(listing, 1);
+
+    l->bus = emesh_daemon_bus(daemon);
+    l->reply = reply;
+    return l;
+}
+
+static void
+topic_list(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
+{
+    (void)args, (void)n;
+    emesh_list_stores(emesh_daemon_bus(daemon), EMESH_LIST_TOPICS, NULL, topics_listed,
+                      listing_new(daemon, reply));
+}
+
+static void
+created(void *ctx, emesh_bus_topic *topic, int32_t code, const char *why)
+{
+    listing *l = ctx;
+
+    if (topic == NULL) {
+        emesh_command_fail(l->reply, code, "%s", why != NULL ? why : "refused");
+    } else {
+        topic_row(l, topic->name, NULL);
+        l->reply->end(l->reply, EMESH_OK, NULL);
+    }
+    g_free(l);
+}
+
+static void
+topic_create(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
+{
+    emesh_slice name = emesh_command_arg(args, n, "topic");
+
+    if (!emesh_name_ok(name.ptr, name.len))
+        emesh_command_fail(reply, EMESH_E_INVALID,
+             "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
+    else
+        emesh_topic_open_main(emesh_daemon_bus(daemon), name.ptr, name.len, created,
+                              listing_new(daemon, reply));
+}
+
+static void
+topic_deleted(void *ctx, int32_t code, const char *why)
+{
+    emesh_command_reply *reply = ctx;
+
+    if (code != EMESH_OK)
+        emesh_command_fail(reply, code, "%s", why != NULL ? why : "refused");
+    else
+        reply->end(reply, EMESH_OK, NULL);
+}
+
+typedef struct deleting {
+    emesh_bus *bus;
+    emesh_command_reply *reply;
+    char *name;
+} deleting;
+
+/* Opening makes what is absent, so look before deleting. */
+static void
+delete_listed(void *ctx, GArray *rows)
+{
+    deleting *d = ctx;
+    bool known = g_hash_table_contains(d->bus->topics, d->name);
+
+    for (uint32_t i = 0; i < rows->len && !known; i++)
+        known = strcmp(g_array_index(rows, emesh_listed, i).topic, d->name) == 0;
+    if (known)
+        emesh_topic_delete_main(d->bus, d->name, strlen(d->name), topic_deleted, d->reply);
+    else
+        emesh_command_fail(d->reply, EMESH_E_NOT_FOUND, "there is no such topic");
+    g_free(d->name);
+    g_free(d);
+}
+
+static void
+topic_delete(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
+{
+    emesh_slice name = emesh_command_arg(args, n, "topic");
+    deleting *d;
+
+    if (!emesh_name_ok(name.ptr, name.len)) {
+        emesh_command_fail(reply, EMESH_E_INVALID,
+             "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
+        return;
+    }
+    d = g_new0(deleting, 1);
+    d->bus = emesh_daemon_bus(daemon);
+    d->reply = reply;
+    d->name = g_strndup(name.ptr, name.len);
+    emesh_list_stores(d->bus, EMESH_LIST_TOPICS, NULL, delete_listed, d);
+}
+
+/* ---- clients ---- */
+
+typedef struct clients {
+    emesh_command_reply *reply;
+    GPtrArray *rows; /* emesh_row_builder */
+    uint64_t kick;   /* id, 0 = list */
+    bool found;
+    char *reason;
+} clients;
+
+static void
+client_row(clients *c, const emesh_session *s)
+{
+    emesh_row_builder *row = emesh_row_new();
+
+    emesh_row_text(row, "id", s->key, 16);
+    emesh_row_text(row, "instance", s->inst->name, -1);
+    emesh_row_text(row, "peer", s->peer != NULL ? s->peer : "", -1);
+    emesh_row_text(row, "client", s->client != NULL ? s->client : "", -1);
+    emesh_row_text(row, "principal", s->principal, -1);
+    emesh_row_number(row, "subscriptions", s->n_members);
+    emesh_row_number(row, "unacked", s->unacked);
+    emesh_row_number(row, "open", s->unsettled);
+    emesh_row_number(row, "published", s->published);
+    emesh_row_number(row, "delivered", s->delivered);
+    emesh_row_number(row, "since-ms", s->since_ms);
+    for (uint32_t i = 0; i < s->labels->len; i++) {
+        emesh_label *label = &g_array_index(s->labels, emesh_label, i);
+        emesh_row_text(row, label->name, label->value, -1);
+    }
+    g_ptr_array_add(c->rows, row);
+}
+
+static void
+client_visit(void *ctx, emesh_bus_lane *lane)
+{
+    clients *c = ctx;
+
+    for (GList *link = lane->sessions.head; link != NULL; link = link->next) {
+        emesh_session *s = link->data;
+        if (c->kick == 0) {
+            client_row(c, s);
+        } else if (s->id == c->kick) {
+            c->found = true;
+            g_free(s->ask_reason);
+            s->ask_reason = g_strdup(c->reason);
+            s->ask_wanted = true;
+            emesh_session_call(s);
+        }
+    }
+}
+
+static void
+clients_done(void *ctx)
+{
+    clients *c = ctx;
+
+    for (uint32_t i = 0; i < c->rows->len; i++)
+        emesh_row_send(c->rows->pdata[i], c->reply);
+    if (c->kick != 0 && !c->found)
+        emesh_command_fail(c->reply, EMESH_E_NOT_FOUND, "no client has this id; see client.list");
+    else
+        c->reply->end(c->reply, EMESH_OK, NULL);
+    g_ptr_array_unref(c->rows);
+    g_free(c->reason);
+    g_free(c);
+}
+
+static void
+client_list(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
+{
+    clients *c = g_new0(clients, 1);
+
+    (void)args, (void)n;
+    c->reply = reply;
+    c->rows = g_ptr_array_new();
+    emesh_gather(emesh_daemon_bus(daemon), client_visit, clients_done, c);
+}
+
+static void
+client_kick(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
+{
+    emesh_slice id = emesh_command_arg(args, n, "id");
+    emesh_slice reason = emesh_command_arg(args, n, "reason");
+    g_autofree char *text = g_strndup(id.ptr != NULL ? id.ptr : "", id.len);
+    char *end = NULL;
+    uint64_t number = strtoull(text, &end, 16);
+    clients *c;
+
+    if (id.len == 0 || *end != '\0' || number == 0) {
+        emesh_command_fail(reply, EMESH_E_INVALID, "id is the hexadecimal number that client.list shows");
+        return;
+    }
+    c = g_new0(clients, 1);
+    c->reply = reply;
+    c->rows = g_ptr_array_new();
+    c->kick = number;
+    c->reason = reason.len > 0 ? g_strndup(reason.ptr, reason.len)
+                               : g_strdup("closed by the administrator");
+    emesh_gather(emesh_daemon_bus(daemon), client_visit, clients_done, c);
+}
+
+const emesh_command emesh_bus_commands[] = {
+    { "topic.list", "", "topics of all stores", false, topic_list },
+    { "topic.create", "topic", "makes a topic", true, topic_create },
+    { "topic.delete", "topic", "deletes a topic with all its events", true, topic_delete },
+    { "client.list", "", "sessions of all protocols", false, client_list },
+    { "client.kick", "id reason?", "closes a session", true, client_kick },
+    { NULL, NULL, NULL, false, NULL },
+};

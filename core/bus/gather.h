@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A question to every lane, one after the other, for listings: no lock, no shared state.
+ */
+#pragma once
+#include "bus/lane.h"
+
+/* [main] visit runs on each lane in turn, then done on main. */
+void emesh_gather(emesh_bus *bus, void (*visit)(void *ctx, emesh_bus_lane *lane),
+                  void (*done)(void *ctx), void *ctx);
+
+/* A store's listing, copied out of the call that brought it. */
+typedef struct emesh_listed {
+    char *topic, *group, *partition;
+    emesh_store *store;
+    emesh_position first, last, committed;
+    uint64_t count, bytes;
+} emesh_listed;
+
+/* [main] what (EMESH_LIST_*) of all stores into rows (of emesh_listed, cleared by the array); done
+ * on main. Stores that cannot list bring nothing. */
+void emesh_list_stores(emesh_bus *bus, uint32_t what, const char *topic,
+                       void (*done)(void *ctx, GArray *rows), void *ctx);

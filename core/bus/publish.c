@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The way in on one lane: a prefix is accepted, each accepted item gets exactly one result. Slots
+ * of publishes under way come from slabs, so that publishing allocates nothing of its own.
+ */
+#include "bus/append.h"
+#include "event/event.h"
+
+#include <string.h>
+
+#define SLAB 256u
+
+static void
+slab_add(emesh_bus_lane *lane)
+{
+    emesh_pending *slab = g_new0(emesh_pending, SLAB);
+    uint32_t base = lane->n_pending_slabs * SLAB;
+
+    lane->pending_slabs =
+        g_renew(emesh_pending *, lane->pending_slabs, lane->n_pending_slabs + 1);
+    lane->pending_slabs[lane->n_pending_slabs++] = slab;
+    for (uint32_t i = SLAB; i-- > 0;) {
+        slab[i].index = base + i;
+        slab[i].next_free = lane->pending_free;
+        lane->pending_free = base + i + 1;
+    }
+}
+
+emesh_pending *
+emesh_pending_at(emesh_bus_lane *lane, uint32_t index)
+{
+    return index / SLAB < lane->n_pending_slabs ? &lane->pending_slabs[index / SLAB][index % SLAB]
+                                                : NULL;
+}
+
+static emesh_pending *
+pending_take(emesh_bus_lane *lane)
+{
+    emesh_pending *p;
+
+    if (lane->pending_free == 0)
+        slab_add(lane);
+    p = emesh_pending_at(lane, lane->pending_free - 1);
+    lane->pending_free = p->next_free;
+    return p;
+}
+
+/* lane 8 bits, generation 24, index 32: a result that comes twice finds another generation */
+uint64_t
+emesh_pending_cookie(const emesh_bus_lane *lane, const emesh_pending *pending)
+{
+    return (uint64_t)lane->id << 56 | (uint64_t)(pending->generation & 0xffffffu) << 32 |
+           pending->index;
+}
+
+static void
+room_check(emesh_session *s)
+{
+    const emesh_daemon_options *limits = &s->lane->bus->limits;
+
+    if (s->room_wanted && s->unacked <= limits->publisher_events / 2 &&
+        s->unacked_bytes <= limits->publisher_bytes / 2) {
+        s->room_wanted = false;
+        s->room_due = true;
+        emesh_session_call(s);
+    }
+}
+
+void
+emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t level,
+                  const char *why)
+{
+    emesh_session *session = p->session;
+
+    if (p->deadline_ns != 0)
+        g_queue_unlink(&lane->with_deadline, &p->in_deadlines);
+    if (!p->answered)
+        emesh_session_result(session, p->cookie, code, level, why);
+    session->unacked--;
+    session->unacked_bytes -= p->bytes;
+    __atomic_sub_fetch(&lane->bus->queue_bytes, p->bytes, __ATOMIC_RELAXED);
+    room_check(session);
+    emesh_event_unref(p->event);
+    g_free(p->key);
+    p->event = NULL;
+    p->key = NULL;
+    p->session = NULL;
+    p->topic = NULL;
+    p->deadline_ns = 0;
+    p->answered = false;
+    p->generation++;
+    p->next_free = lane->pending_free;
+    lane->pending_free = p->index + 1;
+    emesh_session_unref(session);
+}
+
+void
+emesh_publish_done(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
+                   const char *reason, size_t reason_len)
+{
+    emesh_pending *p = emesh_pending_at(lane, (uint32_t)cookie);
+    g_autofree char *why = NULL;
+
+    if (p == NULL || p->session == NULL || emesh_pending_cookie(lane, p) != cookie)
+        return; /* the store answered twice: its conformance test says so, here it does no harm */
+    if (code == EMESH_OK)
+        lane->counts.appended++;
+    else if (EMESH_CLASS(code) == 4)
+        lane->counts.unknown++;
+    else
+        lane->counts.failed++;
+    if (code != EMESH_OK && reason_len > 0)
+        why = g_strndup(reason, MIN(reason_len, 255u));
+    emesh_pending_end(lane, p, code, level, why);
+}
+
+static void
+pending_with_topic(emesh_bus_lane *lane, emesh_pending *p, emesh_bus_topic *topic)
+{
+    const char *why = NULL;
+    int32_t code = emesh_stages_with_topic(p->session, topic, p->event, p->level, &why);
+
+    if (code != EMESH_OK) {
+        lane->counts.refused++;
+        emesh_pending_end(lane, p, code, 0, why);
+        return;
+    }
+    p->topic = topic;
+    emesh_append_queue(lane, p);
+}
+
+static void
+topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic, int32_t code,
+            const char *why)
+{
+    emesh_pending *p = (emesh_pending *)((char *)waiter - offsetof(emesh_pending, waiter));
+
+    if (topic != NULL)
+        pending_with_topic(lane, p, topic);
+    else
+        emesh_pending_end(lane, p, code, 0, why);
+}
+
+static emesh_bus_topic *
+topic_of(emesh_session *s, emesh_slice name)
+{
+    emesh_bus_topic *topic = s->last_topic;
+
+    if (topic != NULL && topic->name_len == name.len &&
+        memcmp(topic->name, name.ptr, name.len) == 0)
+        return topic;
+    topic = emesh_topic_find(s->lane, name.ptr, name.len);
+    if (topic != NULL)
+        s->last_topic = topic;
+    return topic;
+}
+
+static void
+accept_one(emesh_session *s, const emesh_publish *item)
+{
+    emesh_bus_lane *lane = s->lane;
+    emesh_pending *p = pending_take(lane);
+    const char *why = NULL;
+    emesh_bus_topic *topic;
+    int32_t code;
+
+    p->session = s;
+    emesh_session_ref(s);
+    p->event = emesh_event_ref(item->event);
+    p->cookie = item->cookie;
+    p->level = item->level;
+    p->bytes = (uint32_t)emesh_event_size(item->event);
+    p->deadline_ns = item->deadline_ns;
+    if (item->key.len > 0) {
+        p->key = g_strndup(item->key.ptr, item->key.len);
+        p->key_len = (uint32_t)item->key.len;
+    }
+    s->unacked++;
+    s->unacked_bytes += p->bytes;
+    s->published++;
+    lane->counts.published++;
+    __atomic_add_fetch(&lane->bus->queue_bytes, p->bytes, __ATOMIC_RELAXED);
+    if (p->deadline_ns != 0) {
+        p->in_deadlines = (GList){ .data = p };
+        g_queue_push_tail_link(&lane->with_deadline, &p->in_deadlines);
+        if (lane->deadlines.place == 0 || lane->deadlines.at_ns > p->deadline_ns)
+            emesh_worker_alarm(lane->worker, &lane->deadlines, p->deadline_ns);
+    }
+    code = emesh_stages_before_topic(item, &why);
+    if (code != EMESH_OK) {
+        lane->counts.refused++;
+        emesh_pending_end(lane, p, code, 0, why);
+        return;
+    }
+    topic = topic_of(s, item->topic);
+    if (topic != NULL) {
+        pending_with_topic(lane, p, topic);
+        return;
+    }
+    p->waiter.ready = topic_ready;
+    emesh_topic_await(lane, item->topic.ptr, item->topic.len, &p->waiter);
+}
+
+static bool
+has_room(const emesh_session *s)
+{
+    const emesh_bus *bus = s->lane->bus;
+
+    return s->unacked < bus->limits.publisher_events &&
+           (s->unacked == 0 || s->unacked_bytes < bus->limits.publisher_bytes) &&
+           (s->unacked == 0 ||
+            __atomic_load_n(&bus->queue_bytes, __ATOMIC_RELAXED) < bus->limits.append_queue);
+}
+
+int32_t
+emesh_publish_items(emesh_session *s, const emesh_publish *items, uint32_t n)
+{
+    uint32_t stride = s->inst->layout.publish;
+    uint32_t i;
+
+    if (s->closed || !s->opened_told)
+        return EMESH_E_STATE;
+    for (i = 0; i < n; i++) {
+        emesh_publish copy;
+        const emesh_publish *item = emesh_at(items, stride, i);
+        int32_t code = EMESH_OK;
+
+        if (!has_room(s)) {
+            s->room_wanted = true;
+            break;
+        }
+        if (stride != sizeof copy) {
+            code = emesh_take(&copy, sizeof copy, items, stride, i);
+            item = &copy;
+        }
+        if (code != EMESH_OK)
+            emesh_session_result(s, copy.cookie, code, 0, "a newer kind of publish than this host");
+        else
+            accept_one(s, item);
+    }
+    return (int32_t)i;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The stage chain: what every event passes, whoever brings it. One table for what is known before
+ * the topic is, one for what needs it. Authorisation, quotas, schema and functions take their places
+ * here, and only here.
+ */
+#include "bus/publish.h"
+#include "event/event.h"
+
+static int32_t
+stage_topic_name(const emesh_publish *item, const char **why)
+{
+    if (emesh_name_ok(item->topic.ptr, item->topic.len))
+        return EMESH_OK;
+    *why = "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
+    return EMESH_E_INVALID;
+}
+
+static int32_t
+stage_kind(const emesh_publish *item, const char **why)
+{
+    if (item->what == EMESH_PUB_EVENT)
+        return EMESH_OK;
+    *why = "this daemon does not route requests and replies yet";
+    return EMESH_E_UNSUPPORTED;
+}
+
+static int32_t
+stage_delay(const emesh_publish *item, const char **why)
+{
+    if (item->deliver_at_ms == 0)
+        return EMESH_OK;
+    *why = "this daemon does not deliver with a delay yet";
+    return EMESH_E_UNSUPPORTED;
+}
+
+static int32_t
+stage_size(const emesh_bus_topic *topic, const emesh_event *event, uint32_t level,
+           const char **why)
+{
+    (void)level;
+    if (emesh_event_size(event) <= topic->max_event &&
+        emesh_event_size(event) <= topic->store->max_event_bytes)
+        return EMESH_OK;
+    *why = "the event is larger than max-event of its topic, or than its store takes";
+    return EMESH_E_TOO_LARGE;
+}
+
+static int32_t
+stage_level(const emesh_bus_topic *topic, const emesh_event *event, uint32_t level,
+            const char **why)
+{
+    (void)event;
+    if (level == EMESH_LEVEL_TOPIC || (topic->store->levels >> level) != 0)
+        return EMESH_OK;
+    *why = "the store of this topic cannot give the durability that the publish asks for";
+    return EMESH_E_UNSUPPORTED;
+}
+
+typedef int32_t (*stage_early)(const emesh_publish *item, const char **why);
+typedef int32_t (*stage_late)(const emesh_bus_topic *topic, const emesh_event *event,
+                              uint32_t level, const char **why);
+
+static const stage_early early[] = { stage_topic_name, stage_kind, stage_delay };
+static const stage_late late[] = { stage_size, stage_level };
+
+int32_t
+emesh_stages_before_topic(const emesh_publish *item, const char **why)
+{
+    int32_t code = EMESH_OK;
+
+    for (uint32_t i = 0; i < G_N_ELEMENTS(early) && code == EMESH_OK; i++)
+        code = early[i](item, why);
+    return code;
+}
+
+int32_t
+emesh_stages_with_topic(emesh_session *session, const emesh_bus_topic *topic,
+                        const emesh_event *event, uint32_t level, const char **why)
+{
+    int32_t code = EMESH_OK;
+
+    (void)session; /* the principal, once topics have rights */
+    for (uint32_t i = 0; i < G_N_ELEMENTS(late) && code == EMESH_OK; i++)
+        code = late[i](topic, event, level, why);
+    return code;
+}

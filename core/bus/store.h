@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The bus's record of a storage instance.
+ */
+#pragma once
+#include "bus/bus.h"
+
+struct emesh_store {
+    emesh_bus *bus;
+    emesh_inst *inst;
+    uint32_t index;             /* in bus->stores, for the lanes' batches */
+    uint32_t levels;            /* atomic copies of the last ready() */
+    uint32_t max_level;
+    uint64_t can;
+    uint64_t max_event_bytes;
+    uint64_t window_bytes;
+    uint32_t window_events;
+    uint32_t under_way;         /* atomic: appends handed over */
+    uint64_t under_way_bytes;   /* atomic */
+    bool ready;                 /* [main] */
+};
+
+/* [any] The store's lane that appends from worker go to: its own if the store lives there. */
+emesh_loop *emesh_store_loop(const emesh_store *store, const emesh_worker *worker,
+                             uint32_t spread);
+const char *emesh_level_name(uint32_t level);
+/* [main] The store a rule names, or the only one; NULL with error. */
+emesh_store *emesh_bus_store(emesh_bus *bus, const char *name, GError **error);
+/* Service function ready(). [any] The bus learns of it on main, before the start is completed. */
+void emesh_store_told_ready(const emesh_host *host, const emesh_store_info *info);

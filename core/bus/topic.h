@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Topics. The register is main's; each lane has a table of its own, told by mail, so that looking a
+ * topic up takes no lock. An entry is immutable once a lane sees it, but for its counters.
+ */
+#pragma once
+#include "bus/store.h"
+
+struct emesh_bus_topic {
+    char *name;
+    uint32_t name_len;
+    uint32_t refs;              /* atomic: register, lanes, subscriptions */
+    emesh_store *store;
+    emesh_topic *handle;        /* the store's */
+    uint32_t level;             /* promised */
+    uint32_t partitions;
+    uint64_t max_event;
+    uint64_t retention_ms;
+    uint64_t retention_bytes;
+    uint32_t under_way;         /* atomic: appends at the store */
+    uint64_t published;         /* atomic, relaxed: since start */
+    bool gone;                  /* [main] being deleted */
+};
+
+emesh_bus_topic *emesh_bus_topic_ref(emesh_bus_topic *topic);
+void emesh_bus_topic_unref(emesh_bus_topic *topic);
+
+/* [lane] The topic if this lane knows it. */
+emesh_bus_topic *emesh_topic_find(emesh_bus_lane *lane, const char *name, size_t len);
+
+/* Whoever waits for a topic on a lane. ready() is called on the lane, once; topic is NULL with a
+ * code. Embedded in its owner. */
+typedef struct emesh_topic_waiter emesh_topic_waiter;
+struct emesh_topic_waiter {
+    void (*ready)(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic,
+                  int32_t code, const char *why);
+    emesh_topic_waiter *next;
+};
+/* [lane] Has main open the topic (made if absent); waiters are told in order. */
+void emesh_topic_await(emesh_bus_lane *lane, const char *name, size_t len,
+                       emesh_topic_waiter *waiter);
+
+/* [main] Opens (and makes) a topic; done on main. */
+typedef void (*emesh_topic_opened)(void *ctx, emesh_bus_topic *topic, int32_t code,
+                                   const char *why);
+void emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_opened done,
+                           void *ctx);
+/* [main] Ends subscriptions, waits for appends, has the store delete it; done on main. */
+void emesh_topic_delete_main(emesh_bus *bus, const char *name, size_t len,
+                             void (*done)(void *ctx, int32_t code, const char *why), void *ctx);

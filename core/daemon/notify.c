@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Telling that the daemon is ready, and alive: a log line, sd_notify, a byte on --ready-fd, and the
+ * watchdog, which is fed only when every worker has answered since the last time.
+ */
+#include "daemon/private.h"
+#include "emesh-build.h"
+
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+void
+emesh_daemon_tell(emesh_daemon *daemon, const char *state)
+{
+    (void)daemon;
+#ifdef HAVE_SYSTEMD
+    (void)sd_notify(0, state); /* no manager is no error */
+#else
+    (void)state;
+#endif
+}
+
+typedef struct beat {
+    emesh_job job;
+    emesh_daemon *daemon;
+    emesh_worker *worker;
+    bool out;
+} beat;
+
+static void
+beat_home(emesh_job *job)
+{
+    beat *b = (beat *)job;
+
+    b->out = false;
+    b->daemon->beats_left--;
+}
+
+static void
+beat_run(emesh_job *job)
+{
+    beat *b = (beat *)job;
+
+    b->job = (emesh_job){ .run = beat_home };
+    emesh_worker_post(b->daemon->main, &b->job);
+}
+
+static void
+watchdog_due(emesh_alarm *alarm)
+{
+    emesh_daemon *daemon = (emesh_daemon *)((char *)alarm - offsetof(emesh_daemon, watchdog));
+    beat *beats = (beat *)daemon->beats;
+
+    if (daemon->beats_left == 0) {
+        emesh_daemon_tell(daemon, "WATCHDOG=1");
+        for (uint32_t i = 0; i < daemon->n_workers && !daemon->stopping; i++) {
+            beats[i].job = (emesh_job){ .run = beat_run };
+            beats[i].out = true;
+            daemon->beats_left++;
+            emesh_worker_post(daemon->workers[i], &beats[i].job);
+        }
+    }
+    emesh_worker_alarm(daemon->main, &daemon->watchdog,
+                       emesh_worker_now(daemon->main) + daemon->watchdog_ns);
+}
+
+static void
+watchdog_start(emesh_daemon *daemon)
+{
+    uint64_t usec = 0;
+
+#ifdef HAVE_SYSTEMD
+    if (sd_watchdog_enabled(0, &usec) <= 0)
+        usec = 0;
+#endif
+    if (usec == 0)
+        return;
+    daemon->watchdog_ns = usec * 1000u / 2;
+    daemon->watchdog.due = watchdog_due;
+    daemon->beats = (emesh_job *)g_new0(beat, daemon->n_workers);
+    for (uint32_t i = 0; i < daemon->n_workers; i++) {
+        ((beat *)daemon->beats)[i].daemon = daemon;
+        ((beat *)daemon->beats)[i].worker = daemon->workers[i];
+    }
+    watchdog_due(&daemon->watchdog);
+}
+
+void
+emesh_daemon_tell_ready(emesh_daemon *daemon)
+{
+    const char byte = '\n';
+
+    emesh_log_say(daemon->log, EMESH_LOG_NOTICE, "daemon",
+                  "ready: version %s, %u instances, %u workers, data in %s", EMESH_VERSION,
+                  daemon->instances->len, daemon->n_workers, daemon->args->data_dir);
+    emesh_daemon_tell(daemon, "READY=1");
+    if (daemon->args->ready_fd >= 0) {
+        if (write(daemon->args->ready_fd, &byte, 1) != 1)
+            emesh_log_say(daemon->log, EMESH_LOG_WARNING, "daemon",
+                          "could not tell --ready-fd %d that the daemon is ready",
+                          daemon->args->ready_fd);
+        close(daemon->args->ready_fd);
+    }
+    watchdog_start(daemon);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From folders to a checked plan.
+ */
+#include "daemon/plan.h"
+
+#include <string.h>
+
+static void
+planned_clear(void *data)
+{
+    emesh_planned *planned = data;
+
+    if (planned->config != NULL)
+        emesh_config_unref(planned->config);
+}
+
+static void
+refuse(emesh_plan *plan, const char *origin, const char *text)
+{
+    if (plan->wrong->len > 0)
+        g_string_append_c(plan->wrong, '\n');
+    if (origin != NULL)
+        g_string_append_printf(plan->wrong, "%s: ", origin);
+    g_string_append(plan->wrong, text);
+}
+
+bool
+emesh_planned_is_storage(const emesh_planned *planned)
+{
+    return strcmp(planned->component->kind, EMESH_STORAGE_KIND) == 0;
+}
+
+static void
+plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance *conf)
+{
+    const char *file = conf->plugin != NULL ? conf->plugin : conf->component;
+    g_autoptr(GError) error = NULL;
+    emesh_planned planned = { .conf = conf };
+
+    planned.plugin = emesh_loader_open(loader, file, &error);
+    if (planned.plugin == NULL) {
+        plan->plugin_refused = true;
+        refuse(plan, conf->component_origin, error->message);
+        return;
+    }
+    planned.component = emesh_plugin_component(planned.plugin, conf->component);
+    if (planned.component == NULL) {
+        g_autofree char *text =
+            g_strdup_printf("plugin \"%s\" has no component \"%s\" of a kind this daemon runs",
+                            file, conf->component);
+        plan->plugin_refused = true;
+        refuse(plan, conf->component_origin, text);
+        return;
+    }
+    planned.config = emesh_config_new(conf->options, planned.component->options,
+                                      planned.component->n_options,
+                                      planned.component->option_size, planned.component->groups,
+                                      planned.component->n_groups, &error);
+    if (planned.config == NULL)
+        refuse(plan, NULL, error->message);
+    else if (emesh_planned_is_storage(&planned))
+        g_array_prepend_val(plan->items, planned);
+    else
+        g_array_append_val(plan->items, planned);
+}
+
+emesh_plan *
+emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
+{
+    emesh_plan *plan = g_new0(emesh_plan, 1);
+    g_autoptr(GError) error = NULL;
+
+    plan->wrong = g_string_new(NULL);
+    plan->items = g_array_new(FALSE, TRUE, sizeof(emesh_planned));
+    g_array_set_clear_func(plan->items, planned_clear);
+    plan->conf = emesh_conf_load(conf_dirs, &error);
+    if (plan->conf == NULL) {
+        refuse(plan, NULL, error->message);
+        return plan;
+    }
+    if (!emesh_daemon_options_read(plan->conf, &plan->options, &error)) {
+        refuse(plan, NULL, error->message);
+        return plan;
+    }
+    for (uint32_t i = 0; i < emesh_conf_n_instances(plan->conf); i++) {
+        const emesh_conf_instance *conf = emesh_conf_instance_at(plan->conf, i);
+        if (conf->enabled)
+            plan_instance(plan, loader, conf);
+    }
+    return plan;
+}
+
+const emesh_planned *
+emesh_plan_find(const emesh_plan *plan, const char *name)
+{
+    for (uint32_t i = 0; i < plan->items->len; i++) {
+        const emesh_planned *planned = &g_array_index(plan->items, emesh_planned, i);
+        if (strcmp(planned->conf->name, name) == 0)
+            return planned;
+    }
+    return NULL;
+}
+
+void
+emesh_plan_free(emesh_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    g_array_unref(plan->items);
+    if (plan->conf != NULL)
+        emesh_conf_unref(plan->conf);
+    g_string_free(plan->wrong, TRUE);
+    g_free(plan);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SIGHUP. The new configuration is checked whole before anything is touched: if it is refused, all
+ * goes on as it was. Then instances that went are taken down, changed ones applied or restarted, new
+ * ones brought up; unchanged ones only read their certificates again.
+ */
+#include "daemon/private.h"
+
+#include <string.h>
+
+#define DRAIN_NS (5000u * 1000000ull)
+
+static void
+say(emesh_daemon *daemon, uint32_t level, const char *text)
+{
+    emesh_log_write(daemon->log, level, "daemon", text, strlen(text), NULL, 0);
+}
+
+static emesh_inst *
+running(emesh_daemon *daemon, const char *name)
+{
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        emesh_inst *inst = daemon->instances->pdata[i];
+        if (strcmp(inst->name, name) == 0)
+            return inst;
+    }
+    return NULL;
+}
+
+static emesh_config_change
+change_of(emesh_inst *inst, const emesh_planned *planned)
+{
+    return inst->component == planned->component
+               ? emesh_config_diff(emesh_inst_config(inst), planned->config)
+               : EMESH_CONFIG_RESTART;
+}
+
+/* A topic lives where its first event went. */
+static bool
+topics_stay(emesh_daemon *daemon, emesh_plan *plan, GString *wrong)
+{
+    GHashTableIter iter;
+    void *name;
+
+    g_hash_table_iter_init(&iter, daemon->bus->topics);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        emesh_topic_rule before, after;
+        emesh_conf_topic(daemon->plan->conf, name, strlen(name), &before);
+        emesh_conf_topic(plan->conf, name, strlen(name), &after);
+        if (after.store != NULL && g_strcmp0(before.store, after.store) != 0)
+            g_string_append_printf(wrong, "%s%s: store: topic \"%s\" is in use and cannot move to "
+                                   "\"%s\"; set it back", wrong->len > 0 ? "\n" : "",
+                                   after.origin, (const char *)name, after.store);
+    }
+    return wrong->len == 0;
+}
+
+static bool
+stores_stay(emesh_daemon *daemon, emesh_plan *plan, GString *wrong)
+{
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        emesh_inst *inst = daemon->instances->pdata[i];
+        const emesh_planned *planned = emesh_plan_find(plan, inst->name);
+        if (!inst->is_storage ||
+            (planned != NULL && change_of(inst, planned) != EMESH_CONFIG_RESTART))
+            continue;
+        g_string_append_printf(wrong, "%sinstance \"%s\": a store that is in use is changed or "
+                               "removed only by a restart of the daemon",
+                               wrong->len > 0 ? "\n" : "", inst->name);
+    }
+    return wrong->len == 0;
+}
+
+static bool
+acceptable(emesh_daemon *daemon, emesh_plan *plan)
+{
+    g_autoptr(GError) error = NULL;
+
+    for (uint32_t i = 0; i < plan->items->len && plan->wrong->len == 0; i++) {
+        const emesh_planned *planned = &g_array_index(plan->items, emesh_planned, i);
+        if (!emesh_inst_check(&daemon->env, planned->component, planned->config, &error))
+            g_string_append(plan->wrong, error->message);
+    }
+    return plan->wrong->len == 0 && stores_stay(daemon, plan, plan->wrong) &&
+           topics_stay(daemon, plan, plan->wrong);
+}
+
+static void
+reload_end(emesh_daemon *daemon)
+{
+    emesh_plan_free(daemon->plan);
+    daemon->plan = g_steal_pointer(&daemon->next);
+    daemon->view.conf = daemon->plan->conf;
+    say(daemon, EMESH_LOG_NOTICE, "configuration reloaded");
+    emesh_daemon_tell(daemon, "READY=1");
+    if (daemon->reload_again) {
+        daemon->reload_again = false;
+        emesh_daemon_reload(daemon);
+    }
+}
+
+static void
+came_up(void *ctx, emesh_inst *inst, int32_t code)
+{
+    emesh_daemon *daemon = ctx;
+
+    if (code != EMESH_OK)
+        emesh_log_say(daemon->log, EMESH_LOG_ERROR, "daemon",
+                      "instance \"%s\" did not come up, the others go on: %s", inst->name,
+                      inst->reason);
+    if (--daemon->left == 0 && !daemon->stopping)
+        reload_end(daemon);
+}
+
+static void
+bring_new_up(emesh_daemon *daemon)
+{
+    daemon->left = 1;
+    for (uint32_t i = 0; i < daemon->next->items->len; i++) {
+        const emesh_planned *planned = &g_array_index(daemon->next->items, emesh_planned, i);
+        g_autoptr(GError) error = NULL;
+        if (running(daemon, planned->conf->name) != NULL)
+            continue;
+        if (!emesh_daemon_add(daemon, planned, &error)) {
+            say(daemon, EMESH_LOG_ERROR, error->message);
+            continue;
+        }
+        daemon->left++;
+        emesh_inst_up(daemon->instances->pdata[daemon->instances->len - 1], came_up, daemon);
+    }
+    if (--daemon->left == 0)
+        reload_end(daemon);
+}
+
+static void
+went_down(void *ctx, emesh_inst *inst)
+{
+    emesh_daemon *daemon = ctx;
+
+    g_ptr_array_remove(daemon->instances, inst);
+    emesh_inst_free(inst);
+    if (--daemon->left == 0 && !daemon->stopping)
+        bring_new_up(daemon);
+}
+
+static void
+apply(emesh_daemon *daemon)
+{
+    uint64_t deadline = emesh_worker_now(daemon->main) + DRAIN_NS;
+    g_autoptr(GPtrArray) going = g_ptr_array_new();
+
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        emesh_inst *inst = daemon->instances->pdata[i];
+        const emesh_planned *planned = emesh_plan_find(daemon->next, inst->name);
+        g_autoptr(GError) error = NULL;
+        emesh_config_change change;
+
+        if (inst->plugin->id != NULL && strcmp(inst->name, "admin") == 0)
+            continue; /* internal: no file of conf.d is its own */
+        change = planned != NULL ? change_of(inst, planned) : EMESH_CONFIG_RESTART;
+        if (change == EMESH_CONFIG_RESTART)
+            g_ptr_array_add(going, inst);
+        else if (change == EMESH_CONFIG_LIVE)
+            emesh_inst_apply(inst, planned->config);
+        if (change != EMESH_CONFIG_RESTART && !emesh_inst_reload_tls(inst, &error))
+            say(daemon, EMESH_LOG_ERROR, error->message);
+    }
+    daemon->left = going->len + 1;
+    for (uint32_t i = 0; i < going->len; i++)
+        emesh_inst_down(going->pdata[i], deadline, went_down, daemon);
+    if (--daemon->left == 0)
+        bring_new_up(daemon);
+}
+
+void
+emesh_daemon_reload(emesh_daemon *daemon)
+{
+    g_autoptr(emesh_plan) plan = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!daemon->ready || daemon->stopping)
+        return;
+    if (daemon->next != NULL) {
+        daemon->reload_again = true;
+        return;
+    }
+    emesh_daemon_tell(daemon, "RELOADING=1");
+    plan = emesh_plan_new((const char *const *)daemon->args->conf_dirs, daemon->loader);
+    if (plan->wrong->len > 0 || !acceptable(daemon, plan)) {
+        g_autofree char *text =
+            g_strdup_printf("reload refused, the running configuration stays:\n%s",
+                            plan->wrong->str);
+        say(daemon, EMESH_LOG_ERROR, text);
+        emesh_daemon_tell(daemon, "READY=1");
+        return;
+    }
+    if (!emesh_bus_check_rules(daemon->bus, plan->conf, &error)) {
+        g_autofree char *text = g_strdup_printf(
+            "reload refused, the running configuration stays:\n%s", error->message);
+        say(daemon, EMESH_LOG_ERROR, text);
+        emesh_daemon_tell(daemon, "READY=1");
+        return;
+    }
+    if (plan->options.workers != daemon->plan->options.workers)
+        say(daemon, EMESH_LOG_WARNING, "[daemon] workers changes at the next start only");
+    emesh_log_set_level(daemon->log, plan->options.log_level);
+    emesh_bus_set_conf(daemon->bus, plan->conf);
+    daemon->next = g_steal_pointer(&plan);
+    apply(daemon);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The start, in order: stores, then the rules of conf.d held against them, then protocols and the
+ * admin face. The first failure undoes all and ends with its code.
+ */
+#include "admin/admin.h"
+#include "daemon/private.h"
+
+#include <string.h>
+
+void
+emesh_daemon_fail(emesh_daemon *daemon, int code, const char *text)
+{
+    if (text != NULL)
+        emesh_log_write(daemon->log, EMESH_LOG_ERROR, "daemon", text, strlen(text), NULL, 0);
+    if (daemon->exit_code == EMESH_EXIT_OK)
+        daemon->exit_code = code;
+    emesh_daemon_stop(daemon);
+}
+
+bool
+emesh_daemon_add(emesh_daemon *daemon, const emesh_planned *planned, GError **error)
+{
+    emesh_inst *inst = emesh_inst_new(&daemon->env, planned->plugin, planned->component,
+                                      planned->conf, planned->config, error);
+
+    if (inst == NULL)
+        return false;
+    g_ptr_array_add(daemon->instances, inst);
+    return true;
+}
+
+static bool
+add_admin(emesh_daemon *daemon, GError **error)
+{
+    g_autofree char *text = emesh_admin_conf_text(daemon->args->run_dir);
+    const emesh_component *c = &emesh_admin_component;
+    emesh_planned planned = { .plugin = &emesh_admin_plugin, .component = c };
+
+    daemon->admin_conf = emesh_conf_parse("admin.conf", text, strlen(text), error);
+    if (daemon->admin_conf == NULL)
+        return false;
+    planned.conf = emesh_conf_instance_at(daemon->admin_conf, 0);
+    planned.config = emesh_config_new(planned.conf->options, c->options, c->n_options,
+                                      c->option_size, c->groups, c->n_groups, error);
+    if (planned.config == NULL)
+        return false;
+    if (!emesh_daemon_add(daemon, &planned, error))
+        return false;
+    emesh_config_unref(planned.config);
+    return true;
+}
+
+static void
+came_up(void *ctx, emesh_inst *inst, int32_t code);
+
+/* Brings up all instances of one sort that are still at rest. True when some are on their way. */
+static bool
+bring_up(emesh_daemon *daemon, bool storage)
+{
+    daemon->left = 1; /* until all are asked: an answer may come at once */
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        emesh_inst *inst = daemon->instances->pdata[i];
+        if (inst->is_storage != storage)
+            continue;
+        daemon->left++;
+        emesh_inst_up(inst, came_up, daemon);
+    }
+    return --daemon->left > 0;
+}
+
+static void
+all_up(emesh_daemon *daemon)
+{
+    daemon->ready = true;
+    daemon->view.state = "ready";
+    emesh_daemon_tell_ready(daemon);
+}
+
+static void
+stores_up(emesh_daemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!emesh_bus_check_rules(daemon->bus, daemon->plan->conf, &error))
+        emesh_daemon_fail(daemon, EMESH_EXIT_CONFIG, error->message);
+    else if (!bring_up(daemon, false))
+        all_up(daemon);
+}
+
+static void
+came_up(void *ctx, emesh_inst *inst, int32_t code)
+{
+    emesh_daemon *daemon = ctx;
+
+    daemon->left--;
+    if (daemon->stopping)
+        return;
+    if (code != EMESH_OK) {
+        g_autofree char *text =
+            g_strdup_printf("instance \"%s\" failed at start: %s", inst->name, inst->reason);
+        emesh_daemon_fail(daemon, EMESH_EXIT_INSTANCE, text);
+        return;
+    }
+    if (daemon->left > 0)
+        return;
+    if (inst->is_storage)
+        stores_up(daemon);
+    else
+        all_up(daemon);
+}
+
+void
+emesh_daemon_start(emesh_daemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+
+    for (uint32_t i = 0; i < daemon->plan->items->len; i++) {
+        const emesh_planned *planned = &g_array_index(daemon->plan->items, emesh_planned, i);
+        if (!emesh_daemon_add(daemon, planned, &error)) {
+            emesh_daemon_fail(daemon, EMESH_EXIT_INSTANCE, error->message);
+            return;
+        }
+    }
+    if (!add_admin(daemon, &error)) {
+        emesh_daemon_fail(daemon, EMESH_EXIT_INSTANCE, error->message);
+        return;
+    }
+    if (!bring_up(daemon, true))
+        stores_up(daemon);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows of `status` and `metrics` that the daemon adds: stores with what they promise, lanes with
+ * what they count.
+ */
+#include "bus/lane.h"
+#include "bus/store.h"
+#include "daemon/private.h"
+#include "plugin/metrics.h"
+
+static void
+levels_row(const emesh_store *store, emesh_command_reply *reply)
+{
+    emesh_row_builder *row = emesh_row_new();
+    g_autoptr(GString) levels = g_string_new(NULL);
+
+    for (uint32_t level = EMESH_LEVEL_MEMORY; level <= EMESH_LEVEL_QUORUM; level++)
+        if ((store->levels & 1u << level) != 0)
+            g_string_append_printf(levels, "%s%s", levels->len > 0 ? "," : "",
+                                   emesh_level_name(level));
+    emesh_row_text(row, "kind", "store", -1);
+    emesh_row_text(row, "name", store->inst->name, -1);
+    emesh_row_text(row, "levels", levels->str, -1);
+    emesh_row_text(row, "default-durability", emesh_level_name(store->max_level), -1);
+    emesh_row_number(row, "under-way", __atomic_load_n(&store->under_way, __ATOMIC_RELAXED));
+    emesh_row_number(row, "under-way-bytes",
+                     __atomic_load_n(&store->under_way_bytes, __ATOMIC_RELAXED));
+    emesh_row_send(row, reply);
+}
+
+void
+emesh_daemon_status(emesh_daemon *daemon, emesh_command_reply *reply)
+{
+    for (uint32_t i = 0; i < daemon->bus->stores->len; i++)
+        levels_row(daemon->bus->stores->pdata[i], reply);
+}
+
+static void
+count_row(emesh_command_reply *reply, const char *name, uint64_t value)
+{
+    emesh_row_builder *row = emesh_row_new();
+
+    emesh_row_text(row, "name", name, -1);
+    emesh_row_text(row, "unit", "", -1);
+    emesh_row_number(row, "value", value);
+    emesh_row_send(row, reply);
+}
+
+void
+emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
+{
+    emesh_lane_counts sum = { 0 };
+    emesh_bus *bus = daemon->bus;
+
+    for (uint32_t i = 0; i < __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE); i++) {
+        const emesh_lane_counts *c = &bus->lanes[i]->counts;
+        for (uint32_t k = 0; k < sizeof sum / sizeof(uint64_t); k++)
+            ((uint64_t *)&sum)[k] += __atomic_load_n(&((const uint64_t *)c)[k], __ATOMIC_RELAXED);
+    }
+    count_row(reply, "bus_published", sum.published);
+    count_row(reply, "bus_refused", sum.refused);
+    count_row(reply, "bus_appended", sum.appended);
+    count_row(reply, "bus_failed", sum.failed);
+    count_row(reply, "bus_unknown", sum.unknown);
+    count_row(reply, "bus_delivered", sum.delivered);
+    count_row(reply, "bus_settled", sum.settled);
+    count_row(reply, "bus_returned", sum.returned);
+    count_row(reply, "bus_stale_settles", sum.stale_settles);
+    count_row(reply, "bus_append_calls", sum.append_calls);
+    count_row(reply, "bus_mail_boxes", sum.mail_boxes);
+    count_row(reply, "log_suppressed", emesh_log_suppressed(daemon->log));
+}

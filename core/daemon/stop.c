@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The stop, in the reverse order: protocols drain and go, the bus closes readers and topics, then
+ * the stores go. The main loop ends behind the last.
+ */
+#include "daemon/private.h"
+
+#define DRAIN_NS (5000u * 1000000ull)
+
+static void
+all_down(emesh_daemon *daemon)
+{
+    g_main_loop_quit(daemon->loop);
+}
+
+static void went_down(void *ctx, emesh_inst *inst);
+
+static bool
+bring_down(emesh_daemon *daemon, bool storage)
+{
+    uint64_t deadline = emesh_worker_now(daemon->main) + DRAIN_NS;
+
+    daemon->left = 1;
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        emesh_inst *inst = daemon->instances->pdata[i];
+        if (inst->is_storage != storage)
+            continue;
+        daemon->left++;
+        emesh_inst_down(inst, deadline, went_down, daemon);
+    }
+    return --daemon->left > 0;
+}
+
+static void
+bus_closed(void *ctx)
+{
+    emesh_daemon *daemon = ctx;
+
+    if (!bring_down(daemon, true))
+        all_down(daemon);
+}
+
+static void
+went_down(void *ctx, emesh_inst *inst)
+{
+    emesh_daemon *daemon = ctx;
+
+    if (--daemon->left > 0)
+        return;
+    if (inst->is_storage)
+        all_down(daemon);
+    else
+        emesh_bus_close(daemon->bus, bus_closed, daemon);
+}
+
+void
+emesh_daemon_stop(emesh_daemon *daemon)
+{
+    if (daemon->stopping)
+        return;
+    daemon->stopping = true;
+    daemon->view.state = "stopping";
+    emesh_daemon_tell(daemon, "STOPPING=1");
+    emesh_log_say(daemon->log, EMESH_LOG_NOTICE, "daemon", "stopping");
+    if (!bring_down(daemon, false))
+        emesh_bus_close(daemon->bus, bus_closed, daemon);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Delivery: from what a store holds to a subscriber's acknowledgement.
+ *
+ *   member        one subscription of one session, on the session's lane (member.h)
+ *   consumer      the same as its subscription sees it, on the owner's lane (sub.h)
+ *   subscription  (group, topic): reader, windows, consumers; owned by one lane, chosen by hash
+ *
+ * Member and consumer talk by mail only; when both live on one lane that costs no atomic. Attempts,
+ * parking, dead letters, delay and request/reply join the state table in window.h.
+ */
+#pragma once
+#include "bus/lane.h"
+#include "bus/topic.h"
+
+typedef struct emesh_sub emesh_sub;
+
+struct emesh_delivery_lane {
+    emesh_bus_lane *lane;
+    GHashTable *subs;       /* key → emesh_sub: subscriptions this lane owns */
+    GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
+};
+
+emesh_delivery_lane *emesh_delivery_lane_new(emesh_bus_lane *lane);
+void emesh_delivery_lane_free(emesh_delivery_lane *delivery);
+/* [lane] Ends the subscriptions of a topic that goes: members are told, readers closed; done when
+ * the last is. */
+void emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic,
+                              void (*done)(void *ctx), void *ctx);
+
+/* The lane that owns a group's subscriptions in a store: where the store lives, by hash. */
+emesh_bus_lane *emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group,
+                                     size_t len);
+
+/* Service functions records() and partition(). [any] */
+void emesh_reader_records(emesh_reader *reader, const emesh_record *records, uint32_t n);
+void emesh_reader_partition(emesh_reader *reader, uint32_t change, uint32_t partition,
+                            const char *name, size_t len, const emesh_error *err);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Members, on the session's lane.
+ *
+ *   subscribe → (topic) → JOIN … OFFER, SETTLE, WINDOW … LEAVE → GONE → FREE
+ *
+ * After GONE the owner writes no more, after FREE the member does not: so neither end is ever
+ * written to when it is not there.
+ */
+#include "delivery/member.h"
+#include "delivery/sub.h"
+#include "event/event.h"
+
+#include <string.h>
+
+#define MAX_MEMBERS 4096u /* 12 bits of a delivery id */
+
+static void
+member_free(emesh_member *m)
+{
+    emesh_session *session = m->session;
+
+    emesh_worker_unphase(session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
+    for (uint32_t i = 0; i < m->n_items; i++)
+        emesh_event_unref(m->items[i].event);
+    g_free(m->items);
+    session->members->pdata[m->attach] = NULL;
+    session->n_members--;
+    emesh_bus_topic_unref(m->topic);
+    g_free(m->topic_name);
+    g_free(m->group);
+    g_free(m->answer_text);
+    g_free(m);
+    emesh_session_unref(session);
+}
+
+static void
+tell_deliveries(emesh_member *m)
+{
+    emesh_session *s = m->session;
+    uint32_t stride = s->inst->layout.delivery, n = m->n_items;
+    emesh_delivery *items = m->items;
+    g_autofree char *wide = NULL;
+
+    m->items = NULL;
+    m->n_items = m->room_items = 0;
+    s->unsettled += n;
+    s->delivered += n;
+    s->lane->counts.delivered += n;
+    if (stride != sizeof *items) {
+        wide = g_malloc0((size_t)stride * n);
+        for (uint32_t i = 0; i < n; i++)
+            memcpy(emesh_at(wide, stride, i), &items[i], MIN(stride, sizeof *items));
+    }
+    s->inst->client.deliver(s->loop->lane, m->ctx,
+                            wide != NULL ? (const emesh_delivery *)wide : items, n);
+    for (uint32_t i = 0; i < n; i++)
+        emesh_event_unref(items[i].event);
+    if (m->items == NULL) {
+        m->items = items;
+        m->room_items = n;
+    } else {
+        g_free(items);
+    }
+}
+
+static void
+tell(emesh_phased *item)
+{
+    emesh_member *m = (emesh_member *)((char *)item - offsetof(emesh_member, call));
+    emesh_session *s = m->session;
+
+    if (m->left)
+        return;
+    if (m->joining == false && (!m->told || m->ended)) {
+        emesh_error err = { .size = sizeof err, .code = m->answer };
+        bool failed = m->answer != EMESH_OK;
+        if (m->told && !failed)
+            return;
+        m->told = true;
+        m->ended = false;
+        if (failed && m->answer_text != NULL)
+            g_strlcpy(err.text, m->answer_text, sizeof err.text);
+        s->inst->client.subscribed(s->loop->lane, m->ctx, m->answer, failed ? &err : NULL);
+    }
+    if (!m->left && m->n_items > 0)
+        tell_deliveries(m);
+}
+
+static void
+call(emesh_member *m)
+{
+    emesh_worker_phase(m->session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
+}
+
+static void
+answer(emesh_member *m, int32_t code, const char *why)
+{
+    m->joining = false;
+    m->answer = code;
+    if (code != EMESH_OK) {
+        g_free(m->answer_text);
+        m->answer_text = g_strdup(why);
+    }
+    call(m);
+}
+
+static void
+gone_self(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    (void)here;
+    member_free(mail->to);
+}
+
+static void
+topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic,
+            int32_t code, const char *why)
+{
+    emesh_member *m = (emesh_member *)((char *)waiter - offsetof(emesh_member, waiter));
+    emesh_consumer *c;
+
+    m->waiter.ready = NULL;
+    if (m->left) {
+        member_free(m);
+        return;
+    }
+    if (topic == NULL) {
+        answer(m, code, why);
+        return;
+    }
+    if (m->start.kind > EMESH_START_LATEST && (topic->store->can & EMESH_STORE_CAN_REPLAY) == 0) {
+        answer(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
+        return;
+    }
+    m->topic = emesh_bus_topic_ref(topic);
+    c = m->peer = g_new0(emesh_consumer, 1);
+    c->home = lane;
+    c->member = m;
+    c->attach = m->attach;
+    c->window_events = m->window_events;
+    c->window_bytes = m->window_bytes;
+    c->alone = m->mode == EMESH_SUB_EVERY;
+    c->group = g_strdup(m->group);
+    c->topic = emesh_bus_topic_ref(topic);
+    c->start = m->start;
+    m->owner = c->alone && emesh_inst_loop(topic->store->inst, lane->worker) != NULL
+                   ? lane
+                   : emesh_delivery_owner(lane->bus, topic->store, m->group, strlen(m->group));
+    emesh_mail_to(lane, m->owner, emesh_consumer_join, c);
+}
+
+static const char *
+refuse(const emesh_subscribe *spec, int32_t *code)
+{
+    *code = EMESH_E_INVALID;
+    if (!emesh_name_ok(spec->topic.ptr, spec->topic.len))
+        return "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
+    if (spec->mode == EMESH_SUB_SHARED && !emesh_name_ok(spec->group.ptr, spec->group.len))
+        return "a group name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
+    *code = EMESH_E_UNSUPPORTED;
+    if (spec->mode > EMESH_SUB_EVERY)
+        return "unknown mode of subscription";
+    if (spec->filter.len > 0)
+        return "this daemon does not filter yet";
+    if (spec->push_to.len > 0)
+        return "no running instance pushes to URLs";
+    if ((spec->flags & (EMESH_SUB_PATTERN | EMESH_SUB_ORDERED)) != 0)
+        return "this daemon does not match topic patterns or keep key order yet";
+    *code = EMESH_OK;
+    return NULL;
+}
+
+static bool
+attach(emesh_session *s, emesh_member *m)
+{
+    uint32_t i;
+
+    for (i = 0; i < s->members->len && s->members->pdata[i] != NULL; i++)
+        ;
+    if (i == MAX_MEMBERS)
+        return false;
+    if (i == s->members->len)
+        g_ptr_array_add(s->members, m);
+    s->members->pdata[i] = m;
+    m->attach = i;
+    s->n_members++;
+    return true;
+}
+
+emesh_member *
+emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, void *ctx)
+{
+    emesh_subscribe spec = { 0 };
+    emesh_member *m;
+    const char *why;
+    int32_t code;
+
+    memcpy(&spec, given, MIN(given->size, sizeof spec));
+    if (session->closed)
+        return NULL;
+    m = g_new0(emesh_member, 1);
+    if (!attach(session, m)) {
+        g_free(m);
+        return NULL;
+    }
+    m->session = session;
+    emesh_session_ref(session);
+    m->ctx = ctx;
+    m->call.run = tell;
+    m->topic_name = g_strndup(spec.topic.ptr, MIN(spec.topic.len, 249u));
+    m->group = g_strndup(spec.group.ptr, MIN(spec.group.len, 249u));
+    m->mode = spec.mode;
+    m->flags = spec.flags;
+    m->window_events = spec.window_events;
+    m->window_bytes = spec.window_bytes != 0 ? spec.window_bytes : UINT64_MAX;
+    if (spec.start != NULL)
+        memcpy(&m->start, spec.start, MIN(spec.start->size, sizeof m->start));
+    m->joining = true;
+    why = refuse(&spec, &code);
+    if (why != NULL) {
+        answer(m, code, why);
+        return m;
+    }
+    m->waiter.ready = topic_ready;
+    if (emesh_topic_find(session->lane, spec.topic.ptr, spec.topic.len) != NULL)
+        topic_ready(&m->waiter, session->lane,
+                    emesh_topic_find(session->lane, spec.topic.ptr, spec.topic.len), EMESH_OK,
+                    NULL);
+    else
+        emesh_topic_await(session->lane, spec.topic.ptr, spec.topic.len, &m->waiter);
+    return m;
+}
+
+static void
+leave(emesh_member *m, bool over, uint32_t how)
+{
+    emesh_bus_lane *lane = m->session->lane;
+    bool first = !m->left;
+
+    m->left = true;
+    if (m->peer != NULL) {
+        emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_leave, m->peer);
+        mail->x = how;
+        mail->y = over;
+        mail->n = m->forget;
+    } else if (first && m->waiter.ready == NULL) {
+        emesh_mail_to(lane, lane, gone_self, m); /* never joined: nobody else knows it */
+    }
+    /* what came but was not handed over goes back; with the session over the owner knows */
+    for (uint32_t i = 0; i < m->n_items; i++) {
+        if (!over) {
+            emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_settle, m->peer);
+            mail->id = m->items[i].id;
+            mail->x = EMESH_SETTLE_RETURN;
+        }
+        emesh_event_unref(m->items[i].event);
+    }
+    m->n_items = 0;
+}
+
+void
+emesh_member_unsubscribe(emesh_member *member, uint32_t forget)
+{
+    if (member->left)
+        return;
+    member->forget = forget != 0;
+    leave(member, false, EMESH_LEFT_ORDERLY);
+}
+
+void
+emesh_members_leave(emesh_session *session, uint32_t how)
+{
+    for (uint32_t i = 0; i < session->members->len; i++)
+        if (session->members->pdata[i] != NULL)
+            leave(session->members->pdata[i], true, how);
+}
+
+void
+emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes)
+{
+    member->window_events = events;
+    member->window_bytes = bytes != 0 ? bytes : UINT64_MAX;
+    if (member->peer != NULL && !member->left) {
+        emesh_mail *mail = emesh_mail_to(member->session->lane, member->owner,
+                                         emesh_consumer_window, member->peer);
+        mail->x = events;
+        mail->a = member->window_bytes;
+    }
+}
+
+void
+emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t n)
+{
+    uint32_t stride = session->inst->layout.settle;
+
+    for (uint32_t i = 0; i < n; i++) {
+        emesh_settle item;
+        uint32_t place;
+        emesh_member *m;
+        emesh_mail *mail;
+
+        if (emesh_take(&item, sizeof item, items, stride, i) != EMESH_OK)
+            item.outcome = EMESH_SETTLE_RETRY;
+        place = (uint32_t)(item.id >> 52);
+        m = place < session->members->len ? session->members->pdata[place] : NULL;
+        if (m == NULL || m->peer == NULL || session->closed) {
+            session->lane->counts.stale_settles++;
+            continue;
+        }
+        if (item.outcome != EMESH_SETTLE_MORE && session->unsettled > 0)
+            session->unsettled--;
+        session->settled += item.outcome == EMESH_SETTLE_DONE;
+        mail = emesh_mail_to(session->lane, m->owner, emesh_consumer_settle, m->peer);
+        mail->id = item.id;
+        mail->x = item.outcome;
+        mail->a = item.delay_ms;
+    }
+}
+
+/* ---- mail from the owner ---- */
+
+void
+emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+    g_autofree char *why = mail->from;
+
+    (void)here;
+    if (m->left)
+        return;
+    answer(m, mail->code, why);
+    if (mail->code == EMESH_OK) /* the window may have changed while it joined */
+        emesh_member_window(m, m->window_events, m->window_bytes);
+}
+
+void
+emesh_member_ended(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+    g_autofree char *why = mail->from;
+
+    (void)here;
+    if (m->left)
+        return;
+    m->ended = true;
+    answer(m, mail->code, why);
+}
+
+void
+emesh_member_offer(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+    emesh_delivery *item;
+    const char *partition = mail->from;
+
+    if (m->left) {
+        if (!m->session->closed) {
+            emesh_mail *back = emesh_mail_to(here, m->owner, emesh_consumer_settle, m->peer);
+            back->id = mail->id;
+            back->x = EMESH_SETTLE_RETURN;
+        }
+        emesh_event_unref(mail->event);
+        return;
+    }
+    if (m->n_items == m->room_items) {
+        m->room_items = MAX(16u, m->room_items * 2);
+        m->items = g_renew(emesh_delivery, m->items, m->room_items);
+    }
+    item = &m->items[m->n_items++];
+    *item = (emesh_delivery){
+        .id = mail->id,
+        .event = mail->event,
+        .topic = { m->topic->name, m->topic->name_len },
+        .partition = { partition, strlen(partition) },
+        .position = mail->position,
+        .stored_ms = mail->stored_ms,
+        .attempt = mail->n,
+        .flags = mail->y,
+    };
+    call(m);
+}
+
+void
+emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+
+    emesh_mail_to(here, m->owner, emesh_consumer_free, m->peer);
+    member_free(m);
+}

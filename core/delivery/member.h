@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The session's end of a subscription: the handle the plugin holds.
+ */
+#pragma once
+#include "bus/session.h"
+#include "bus/topic.h"
+
+typedef struct emesh_consumer emesh_consumer; /* sub.h: its other end */
+
+struct emesh_member {
+    emesh_session *session;
+    void *ctx;                  /* the plugin's */
+    uint32_t attach;            /* number in session->members: part of delivery ids */
+    uint32_t refs;              /* plugin's or session's end, the consumer's end, queued call */
+    bool left;                  /* unsubscribed or its session is closed */
+    bool told, ended;           /* subscribed() was called; with a code */
+    bool queued;
+    char *topic_name, *group;
+    uint32_t mode, flags;
+    emesh_start start;
+    uint32_t window_events;
+    uint64_t window_bytes;
+    emesh_topic_waiter waiter;  /* while the topic is being opened */
+    emesh_bus_topic *topic;
+    emesh_bus_lane *owner;      /* NULL until joined */
+    emesh_consumer *peer;       /* known once the owner has answered */
+    bool joining, window_changed, forget;
+    uint32_t how;               /* how it left */
+    int32_t answer;             /* of the join */
+    char *answer_text;
+    emesh_delivery *items;      /* what came since the last deliver() */
+    uint32_t n_items, room_items;
+    uint32_t unsettled;         /* deliveries the plugin holds */
+    emesh_phased call;
+};
+
+emesh_member *emesh_member_subscribe(emesh_session *session, const emesh_subscribe *spec,
+                                     void *ctx);
+void emesh_member_unsubscribe(emesh_member *member, uint32_t forget);
+void emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes);
+void emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t n);
+/* The session is over: all its members leave. */
+void emesh_members_leave(emesh_session *session, uint32_t how);
+
+/* Mail from the owner. */
+void emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail);
+void emesh_member_offer(emesh_bus_lane *here, const emesh_mail *mail);
+void emesh_member_ended(emesh_bus_lane *here, const emesh_mail *mail);
+void emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whom an event is offered to, and how much is read ahead for them.
+ */
+#include "delivery/sub.h"
+#include "event/event.h"
+
+#define LOOK_AT 16u /* members compared for one event; picking stays cheap in large groups */
+
+static bool
+has_credit(const emesh_sub *sub, const emesh_consumer *c)
+{
+    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
+
+    return !c->leaving && c->answered && c->open_events < MIN(c->window_events, limits->credit_events) &&
+           (c->open_events == 0 || c->open_bytes < MIN(c->window_bytes, limits->credit_bytes));
+}
+
+/* The one with the fewest un-acked among those looked at. */
+static emesh_consumer *
+pick(emesh_sub *sub)
+{
+    emesh_consumer *best = NULL;
+    uint32_t n = sub->consumers->len;
+
+    for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
+        emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
+        if (has_credit(sub, c) && (best == NULL || c->open_events < best->open_events))
+            best = c;
+    }
+    sub->turn = n > 0 ? (sub->turn + 1) % n : 0;
+    return best;
+}
+
+static void
+link_open(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
+{
+    slot->prev = c->open_tail;
+    slot->next = 0;
+    if (c->open_tail != 0)
+        emesh_slot_at(&sub->slots, c->open_tail - 1)->next = index + 1;
+    else
+        c->open_head = index + 1;
+    c->open_tail = index + 1;
+    c->open_events++;
+    c->open_bytes += slot->bytes;
+}
+
+void
+emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
+{
+    emesh_consumer *c = slot->consumer;
+
+    if (slot->prev != 0)
+        emesh_slot_at(&sub->slots, slot->prev - 1)->next = slot->next;
+    else
+        c->open_head = slot->next;
+    if (slot->next != 0)
+        emesh_slot_at(&sub->slots, slot->next - 1)->prev = slot->prev;
+    else
+        c->open_tail = slot->prev;
+    c->open_events--;
+    c->open_bytes -= slot->bytes;
+    slot->prev = slot->next = 0;
+    slot->consumer = NULL;
+}
+
+void
+emesh_consumer_return_all(emesh_consumer *c)
+{
+    emesh_sub *sub = c->sub;
+
+    while (sub != NULL && c->open_head != 0) {
+        uint32_t index = c->open_head - 1;
+        emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+        emesh_consumer_close_offer(sub, slot);
+        sub->returned++;
+        emesh_slots_return(&sub->slots, index);
+    }
+    if (sub != NULL)
+        emesh_sub_touch(sub);
+}
+
+void
+emesh_sub_offer(emesh_sub *sub)
+{
+    emesh_bus_lane *lane = sub->owner->lane;
+    emesh_consumer *c;
+
+    while (sub->slots.ready > 0 && (c = pick(sub)) != NULL) {
+        uint32_t index = emesh_slots_pop_ready(&sub->slots) - 1;
+        emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+        emesh_window *window = sub->windows->pdata[slot->partition];
+        emesh_mail *mail;
+
+        slot->state = EMESH_SLOT_OFFERED;
+        slot->consumer = c;
+        slot->epoch = ++sub->offers;
+        link_open(sub, c, slot, index);
+        sub->delivered++;
+        mail = emesh_mail_to(lane, c->home, emesh_member_offer, c->member);
+        mail->event = emesh_event_ref(slot->event);
+        mail->id = (uint64_t)c->attach << 52 | (uint64_t)index << 32 | slot->epoch;
+        mail->position = slot->position;
+        mail->stored_ms = slot->stored_ms;
+        mail->from = (void *)window->name;
+        mail->n = slot->attempt;
+        mail->y = (slot->flags & EMESH_RECORD_FOREIGN) != 0 ? EMESH_DELIVERY_FOREIGN : 0;
+    }
+}
+
+/* Asks the store for what the members could take now and half as much again, within the window. */
+void
+emesh_sub_want(emesh_sub *sub)
+{
+    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
+    uint32_t max = MIN(limits->window_events, 1u << EMESH_SLOT_BITS);
+    uint64_t credit = 0;
+    uint64_t have, bytes;
+    uint32_t want;
+
+    for (uint32_t i = 0; i < sub->consumers->len && credit < max; i++) {
+        emesh_consumer *c = sub->consumers->pdata[i];
+        if (has_credit(sub, c))
+            credit += MIN(c->window_events, limits->credit_events) - c->open_events;
+    }
+    if (credit == 0 || sub->slots.bytes >= limits->window_bytes)
+        return;
+    have = sub->slots.ready + (uint64_t)sub->asked;
+    credit = MIN(credit + credit / 2, max);
+    if (have >= credit || sub->slots.used + sub->asked >= max)
+        return;
+    want = (uint32_t)MIN(credit - have, (uint64_t)max - sub->slots.used - sub->asked);
+    if (want < credit / 4 && have > 0)
+        return; /* a bigger bite soon is cheaper than many small ones */
+    bytes = limits->window_bytes - sub->slots.bytes;
+    bytes = bytes > sub->asked_bytes ? bytes - sub->asked_bytes : 0;
+    sub->asked += want;
+    sub->asked_bytes += bytes;
+    sub->store->inst->storage.want(sub->cursor, want, bytes);
+}

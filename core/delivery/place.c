@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A group's place in a topic: made by the store, durable before SUBSCRIBE is answered. The store's
+ * admin op and the rules of conf.d are main's, so this goes there and comes back.
+ */
+#include "delivery/sub.h"
+
+#include <string.h>
+
+typedef struct placing {
+    emesh_job job;
+    emesh_sub *sub;
+    emesh_bus *bus;
+    emesh_start start;
+    emesh_config *options;
+    int32_t code;
+    char *why;
+} placing;
+
+static void
+placed_run(emesh_job *job)
+{
+    placing *p = (placing *)job;
+    emesh_sub *sub = p->sub;
+
+    if (sub->options != NULL)
+        emesh_config_unref(sub->options);
+    sub->options = p->options;
+    sub->start = p->start;
+    emesh_sub_placed(sub, p->code, p->why);
+    g_free(p->why);
+    g_free(p);
+}
+
+static void
+go_home(placing *p, int32_t code, const char *why)
+{
+    p->code = code;
+    p->why = g_strdup(why);
+    p->job = (emesh_job){ .run = placed_run };
+    emesh_worker_post(p->sub->owner->lane->worker, &p->job);
+}
+
+static void
+place_done(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    (void)value;
+    go_home(ctx, code,
+            err != NULL && err->text[0] != '\0' ? err->text
+                                                : "the store could not make the group's place");
+}
+
+static void
+place_main(emesh_job *job)
+{
+    placing *p = (placing *)job;
+    emesh_sub *sub = p->sub;
+    emesh_inst *inst = sub->store->inst;
+    g_autoptr(GError) error = NULL;
+    emesh_group_rule rule;
+    emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_PLACE,
+                         .topic = { sub->topic->name, sub->topic->name_len },
+                         .group = { sub->group, strlen(sub->group) }, .start = &p->start };
+
+    if (sub->alone) {
+        go_home(p, EMESH_OK, NULL);
+        return;
+    }
+    emesh_conf_group(p->bus->conf, sub->group, strlen(sub->group), &rule);
+    if (p->start.kind == EMESH_START_STORED && rule.start.kind != EMESH_START_STORED)
+        p->start = rule.start;
+    p->start.size = sizeof p->start;
+    p->options = emesh_conf_group_options(p->bus->conf, sub->group, strlen(sub->group), inst->name,
+                                          inst->storage.group_options,
+                                          inst->storage.n_group_options,
+                                          inst->component->option_size, &error);
+    if (p->options == NULL)
+        go_home(p, EMESH_E_CONFIG, error->message);
+    else if (sub->keeps)
+        go_home(p, EMESH_OK, NULL);
+    else
+        inst->storage.admin(inst->self, &what,
+                            emesh_op_new(inst, p->bus->main, NULL, place_done, p));
+}
+
+void
+emesh_sub_place(emesh_sub *sub)
+{
+    placing *p = g_new0(placing, 1);
+
+    p->job.run = place_main;
+    p->sub = sub;
+    p->bus = sub->owner->lane->bus;
+    p->start = sub->start;
+    emesh_worker_post(p->bus->main, &p->job);
+}
+
+/* ---- the last member wanted the place forgotten ---- */
+
+typedef struct forgetting {
+    emesh_job job;
+    emesh_inst *inst;
+    emesh_bus *bus;
+    char *topic, *group;
+} forgetting;
+
+static void
+forget_done(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    forgetting *f = ctx;
+
+    (void)value;
+    if (code != EMESH_OK)
+        emesh_bus_warn(f->bus, "delivery", "forgetting group \"%s\" of topic \"%s\": %s", f->group, f->topic,
+                   err != NULL ? err->text : "refused");
+    g_free(f->topic);
+    g_free(f->group);
+    g_free(f);
+}
+
+static void
+forget_main(emesh_job *job)
+{
+    forgetting *f = (forgetting *)job;
+    emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_FORGET,
+                         .topic = { f->topic, strlen(f->topic) },
+                         .group = { f->group, strlen(f->group) } };
+
+    f->inst->storage.admin(f->inst->self, &what,
+                           emesh_op_new(f->inst, f->bus->main, NULL, forget_done, f));
+}
+
+void
+emesh_sub_forget_group(emesh_sub *sub)
+{
+    forgetting *f;
+
+    if (sub->alone || sub->keeps)
+        return;
+    f = g_new0(forgetting, 1);
+    f->job.run = forget_main;
+    f->inst = sub->store->inst;
+    f->bus = sub->owner->lane->bus;
+    f->topic = g_strdup(sub->topic->name);
+    f->group = g_strdup(sub->group);
+    emesh_worker_post(f->bus->main, &f->job);
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a subscription, and its pump: what is to be told to the store is never told inside a
+ * call the store made, but at the end of the wake-up.
+ */
+#include "delivery/sub.h"
+
+#include <string.h>
+
+static char *
+key_of(const emesh_bus_topic *topic, const char *group, size_t *len)
+{
+    size_t g = strlen(group);
+    char *key = g_malloc(topic->name_len + g + 2);
+
+    memcpy(key, topic->name, topic->name_len + 1);
+    memcpy(key + topic->name_len + 1, group, g + 1);
+    *len = topic->name_len + g + 2;
+    return key;
+}
+
+static unsigned
+key_hash(const void *data)
+{
+    const emesh_sub_key *key = data;
+    unsigned h = 5381;
+
+    for (size_t i = 0; i < key->len; i++)
+        h = h * 33 + (unsigned char)key->text[i];
+    return h;
+}
+
+static gboolean
+key_equal(const void *a, const void *b)
+{
+    const emesh_sub_key *x = a, *y = b;
+
+    return x->len == y->len && memcmp(x->text, y->text, x->len) == 0;
+}
+
+emesh_delivery_lane *
+emesh_delivery_lane_new(emesh_bus_lane *lane)
+{
+    emesh_delivery_lane *delivery = g_new0(emesh_delivery_lane, 1);
+
+    delivery->lane = lane;
+    delivery->subs = g_hash_table_new(key_hash, key_equal);
+    delivery->alone = g_ptr_array_new();
+    return delivery;
+}
+
+void
+emesh_delivery_lane_free(emesh_delivery_lane *delivery)
+{
+    g_hash_table_unref(delivery->subs);
+    g_ptr_array_unref(delivery->alone);
+    g_free(delivery);
+}
+
+emesh_bus_lane *
+emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group, size_t len)
+{
+    uint32_t hash = 2166136261u;
+    emesh_loop *loop;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)group[i]) * 16777619u;
+    loop = store->inst->loops[hash % store->inst->n_loops];
+    for (uint32_t i = 0; i < __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE); i++)
+        if (bus->lanes[i]->worker == loop->worker)
+            return bus->lanes[i];
+    return emesh_bus_lane_add(bus, loop->worker); /* a store on GLIB lanes, first time */
+}
+
+static void pump(emesh_phased *item);
+static void revoked_in_time(emesh_alarm *alarm);
+
+emesh_sub *
+emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
+{
+    emesh_sub_key key;
+    emesh_sub *sub = NULL;
+    g_autofree char *text = key_of(c->topic, c->group, &key.len);
+
+    key.text = text;
+    if (!c->alone)
+        sub = g_hash_table_lookup(owner->subs, &key);
+    if (sub != NULL)
+        return sub;
+    sub = g_new0(emesh_sub, 1);
+    sub->owner = owner;
+    sub->topic = emesh_bus_topic_ref(c->topic);
+    sub->store = c->topic->store;
+    sub->group = g_strdup(c->group);
+    sub->alone = c->alone;
+    sub->keeps = !c->alone && (sub->store->can & EMESH_STORE_CAN_GROUPS) == 0;
+    sub->start = c->start;
+    sub->reader = (emesh_reader){ .sub = sub, .lane = owner->lane, .inst = sub->store->inst };
+    sub->windows = g_ptr_array_new_with_free_func(emesh_window_free);
+    sub->consumers = g_ptr_array_new();
+    sub->commits = g_array_new(FALSE, FALSE, sizeof(emesh_commit));
+    sub->waiting = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    sub->ended = g_array_new(FALSE, FALSE, sizeof(emesh_sub_ended));
+    sub->due.due = emesh_sub_due;
+    sub->save.due = emesh_positions_save;
+    sub->revoked.due = revoked_in_time;
+    sub->pump.run = pump;
+    if (c->alone) {
+        g_ptr_array_add(owner->alone, sub);
+    } else {
+        sub->key = (emesh_sub_key){ g_steal_pointer(&text), key.len };
+        g_hash_table_insert(owner->subs, &sub->key, sub);
+    }
+    sub->state = EMESH_SUB_PLACING;
+    emesh_sub_place(sub);
+    return sub;
+}
+
+static void
+sub_free(emesh_sub *sub)
+{
+    emesh_worker *worker = sub->owner->lane->worker;
+
+    emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);
+    emesh_worker_alarm(worker, &sub->due, 0);
+    emesh_worker_alarm(worker, &sub->save, 0);
+    emesh_worker_alarm(worker, &sub->revoked, 0);
+    if (sub->alone)
+        g_ptr_array_remove_fast(sub->owner->alone, sub);
+    else
+        g_hash_table_remove(sub->owner->subs, &sub->key);
+    for (uint32_t i = 0; i < sub->ended->len; i++) {
+        emesh_sub_ended *e = &g_array_index(sub->ended, emesh_sub_ended, i);
+        e->done(e->ctx);
+    }
+    emesh_slots_clear(&sub->slots);
+    g_ptr_array_unref(sub->windows);
+    g_ptr_array_unref(sub->consumers);
+    g_array_unref(sub->commits);
+    g_array_unref(sub->waiting);
+    g_array_unref(sub->ended);
+    if (sub->options != NULL)
+        emesh_config_unref(sub->options);
+    emesh_bus_topic_unref(sub->topic);
+    g_free(sub->key.text);
+    g_free(sub->group);
+    g_free(sub);
+}
+
+void
+emesh_sub_touch(emesh_sub *sub)
+{
+    emesh_worker_phase(sub->owner->lane->worker, EMESH_PHASE_APPEND, &sub->pump);
+}
+
+/* Everybody who joined and was not answered yet hears that the subscription stands. */
+void
+emesh_sub_answer(emesh_sub *sub)
+{
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        emesh_consumer *c = sub->consumers->pdata[i];
+        if (c->answered)
+            continue;
+        c->answered = true;
+        emesh_mail_to(sub->owner->lane, c->home, emesh_member_joined, c->member);
+    }
+}
+
+/* Tells all members that it is over, with the reason; they leave and the subscription closes. */
+static void
+tell_end(emesh_sub *sub, int32_t code, const char *why)
+{
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        emesh_consumer *c = sub->consumers->pdata[i];
+        emesh_mail *mail;
+
+        emesh_consumer_return_all(c);
+        mail = emesh_mail_to(sub->owner->lane, c->home,
+                             c->answered ? emesh_member_ended : emesh_member_joined, c->member);
+        c->answered = true;
+        c->sub = NULL;
+        mail->code = code;
+        mail->from = g_strdup(why);
+    }
+    g_ptr_array_set_size(sub->consumers, 0);
+}
+
+void
+emesh_sub_failed(emesh_sub *sub, int32_t code, const char *why)
+{
+    tell_end(sub, code, why);
+    emesh_sub_touch(sub);
+}
+
+/* ---- the reader ---- */
+
+static void
+open_reader(emesh_sub *sub)
+{
+    emesh_inst *inst = sub->store->inst;
+    emesh_read_spec spec = {
+        .size = sizeof spec,
+        .mode = sub->alone || sub->keeps ? EMESH_READ_ALONE : EMESH_READ_SHARED,
+        .topic = sub->topic->handle,
+        .group = { sub->group, strlen(sub->group) },
+        .options = sub->options,
+    };
+
+    sub->loop = emesh_inst_loop(inst, sub->owner->lane->worker);
+    sub->state = EMESH_SUB_OPENING;
+    sub->asked = 0;
+    sub->asked_bytes = 0;
+    sub->cursor = inst->storage.open(sub->loop->lane, &spec, &sub->reader);
+    if (sub->cursor == NULL) {
+        emesh_sub_failed(sub, EMESH_E_NO_MEMORY, "the store could not open a reader");
+        return;
+    }
+    if (!sub->alone && !sub->keeps)
+        emesh_sub_answer(sub); /* the place is durable: what is published now will come */
+    emesh_sub_touch(sub);
+}
+
+void
+emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why)
+{
+    if (code != EMESH_OK)
+        emesh_sub_failed(sub, code, why);
+    else if (sub->consumers->len > 0 && !sub->ending)
+        open_reader(sub);
+    else
+        emesh_sub_touch(sub);
+    if (sub->cursor == NULL)
+        sub->state = EMESH_SUB_OPEN; /* without a reader: the pump ends or reopens it */
+}
+
+static void
+reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    emesh_sub *sub = ctx;
+
+    (void)value;
+    if (code != EMESH_OK)
+        emesh_bus_warn(sub->owner->lane->bus, "delivery", "closing the reader of group \"%s\" on \"%s\": %s", sub->group,
+                   sub->topic->name, err != NULL ? err->text : "failed");
+    sub->cursor = NULL;
+    if (sub->consumers->len > 0 && !sub->ending) {
+        sub->reopen = false;
+        sub->state = EMESH_SUB_PLACING;
+        emesh_sub_place(sub);
+        return;
+    }
+    if (sub->ending)
+        tell_end(sub, EMESH_E_NOT_FOUND, "the topic has been deleted or the daemon is stopping");
+    if (sub->forget)
+        emesh_sub_forget_group(sub);
+    sub_free(sub);
+}
+
+static void
+close_reader(emesh_sub *sub)
+{
+    emesh_inst *inst = sub->store->inst;
+
+    if (sub->keeps)
+        emesh_positions_save(&sub->save);
+    for (uint32_t i = 0; i < sub->consumers->len; i++)
+        emesh_consumer_return_all(sub->consumers->pdata[i]); /* before their slots go */
+    for (uint32_t i = 0; i < sub->windows->len; i++)
+        emesh_slots_forget(&sub->slots, sub->windows->pdata[i]);
+    g_array_set_size(sub->waiting, 0);
+    g_ptr_array_set_size(sub->windows, 0);
+    sub->state = EMESH_SUB_CLOSING;
+    if (sub->cursor == NULL) {
+        reader_closed(sub, EMESH_OK, NULL, NULL);
+        return;
+    }
+    inst->storage.close(sub->cursor,
+                        emesh_op_new(inst, sub->owner->lane->worker, NULL, reader_closed, sub));
+}
+
+static void
+begin_windows(emesh_sub *sub)
+{
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        emesh_window *window = sub->windows->pdata[i];
+        emesh_start start = sub->start;
+
+        if (window->epoch != 0 || window->revoking || window->number == UINT32_MAX)
+            continue;
+        window->epoch = ++sub->epochs;
+        start.size = sizeof start;
+        if (sub->keeps && emesh_positions_load(sub, window, &start.position))
+            start.kind = EMESH_START_AFTER;
+        else if (sub->alone || sub->keeps)
+            start.kind = start.kind == EMESH_START_STORED ? EMESH_START_LATEST : start.kind;
+        else
+            start.kind = EMESH_START_STORED;
+        sub->store->inst->storage.begin(sub->cursor, window->number, window->epoch, &start);
+        if (sub->state == EMESH_SUB_OPENING) {
+            sub->state = EMESH_SUB_OPEN;
+            emesh_sub_answer(sub);
+        }
+    }
+}
+
+/* Gives back partitions whose offers are settled, or whose time is over. */
+static void
+release_windows(emesh_sub *sub, bool now)
+{
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        emesh_window *window = sub->windows->pdata[i];
+        uint32_t open = 0;
+
+        if (!window->revoking || window->number == UINT32_MAX)
+            continue;
+        for (uint32_t k = 0; k < window->order.n; k++) {
+            uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
+            open += emesh_slot_at(&sub->slots, at)->state == EMESH_SLOT_OFFERED;
+        }
+        if (open > 0 && !now)
+            continue;
+        emesh_sub_commit(sub);
+        sub->store->inst->storage.release(sub->cursor, window->number, window->epoch);
+        emesh_sub_drop_window(sub, window);
+    }
+}
+
+static void
+revoked_in_time(emesh_alarm *alarm)
+{
+    release_windows((emesh_sub *)((char *)alarm - offsetof(emesh_sub, revoked)), true);
+}
+
+/* Forgets what a window held; its place in the table stays, for the slots' sake. */
+void
+emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
+{
+    for (uint32_t k = 0; k < window->order.n; k++) {
+        uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
+        emesh_slot *slot = emesh_slot_at(&sub->slots, at);
+        if (slot->state == EMESH_SLOT_OFFERED)
+            emesh_consumer_close_offer(sub, slot);
+        for (uint32_t w = 0; w < sub->waiting->len; w++)
+            if (slot->state == EMESH_SLOT_WAITING &&
+                g_array_index(sub->waiting, uint32_t, w) == at) {
+                g_array_remove_index_fast(sub->waiting, w);
+                break;
+            }
+    }
+    emesh_slots_forget(&sub->slots, window);
+    window->number = UINT32_MAX;
+    window->revoking = false;
+    window->epoch = 0;
+}
+
+emesh_window *
+emesh_sub_window(emesh_sub *sub, uint32_t number, uint16_t *place)
+{
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        emesh_window *window = sub->windows->pdata[i];
+        if (window->number == number) {
+            *place = (uint16_t)i;
+            return window;
+        }
+    }
+    return NULL;
+}
+
+static void
+pump(emesh_phased *item)
+{
+    emesh_sub *sub = (emesh_sub *)((char *)item - offsetof(emesh_sub, pump));
+
+    if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING)
+        return;
+    if (sub->cursor != NULL) {
+        begin_windows(sub);
+        emesh_sub_offer(sub);
+        emesh_sub_commit(sub);
+        release_windows(sub, false);
+    }
+    if (sub->consumers->len == 0 || sub->ending || sub->cursor == NULL)
+        close_reader(sub);
+    else
+        emesh_sub_want(sub);
+}
+
+/* ---- a topic goes ---- */
+
+typedef struct end_topic {
+    uint32_t left;
+    void (*done)(void *ctx);
+    void *ctx;
+} end_topic;
+
+static void
+one_ended(void *ctx)
+{
+    end_topic *e = ctx;
+
+    if (--e->left > 0)
+        return;
+    e->done(e->ctx);
+    g_free(e);
+}
+
+static void
+end_sub(emesh_sub *sub, end_topic *e)
+{
+    emesh_sub_ended ended = { one_ended, e };
+
+    e->left++;
+    g_array_append_val(sub->ended, ended);
+    sub->ending = true;
+    emesh_sub_touch(sub);
+}
+
+void
+emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic,
+                         void (*done)(void *ctx), void *ctx)
+{
+    end_topic *e = g_new0(end_topic, 1);
+    GHashTableIter iter;
+    void *value;
+
+    e->left = 1;
+    e->done = done;
+    e->ctx = ctx;
+    g_hash_table_iter_init(&iter, delivery->subs);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (((emesh_sub *)value)->topic == topic)
+            end_sub(value, e);
+    for (uint32_t i = 0; i < delivery->alone->len; i++)
+        if (((emesh_sub *)delivery->alone->pdata[i])->topic == topic)
+            end_sub(delivery->alone->pdata[i], e);
+    one_ended(e);
+}

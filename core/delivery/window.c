@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Slots, lists and floors. See window.h.
+ */
+#include "delivery/window.h"
+
+#define SLAB 64u
+
+void
+emesh_queue_push(emesh_queue *queue, uint32_t value)
+{
+    if (queue->n == queue->room) {
+        uint32_t room = MAX(16u, queue->room * 2);
+        uint32_t *at = g_new(uint32_t, room);
+        for (uint32_t i = 0; i < queue->n; i++)
+            at[i] = queue->at[(queue->head + i) & (queue->room - 1)];
+        g_free(queue->at);
+        queue->at = at;
+        queue->room = room;
+        queue->head = 0;
+    }
+    queue->at[(queue->head + queue->n++) & (queue->room - 1)] = value;
+}
+
+uint32_t
+emesh_queue_peek(const emesh_queue *queue)
+{
+    return queue->at[queue->head];
+}
+
+uint32_t
+emesh_queue_pop(emesh_queue *queue)
+{
+    uint32_t value = queue->at[queue->head];
+
+    queue->head = (queue->head + 1) & (queue->room - 1);
+    queue->n--;
+    return value;
+}
+
+emesh_slot *
+emesh_slot_at(const emesh_slots *slots, uint32_t index)
+{
+    return &slots->slabs[index / SLAB][index % SLAB];
+}
+
+uint32_t
+emesh_slot_index(const emesh_slots *slots, const emesh_slot *slot)
+{
+    for (uint32_t i = 0; i < slots->n_slabs; i++)
+        if (slot >= slots->slabs[i] && slot < slots->slabs[i] + SLAB)
+            return i * SLAB + (uint32_t)(slot - slots->slabs[i]);
+    return UINT32_MAX;
+}
+
+static uint32_t
+slot_take(emesh_slots *slots)
+{
+    uint32_t index;
+
+    if (slots->free == 0) {
+        uint32_t base = slots->n_slabs * SLAB;
+        emesh_slot *slab = g_new0(emesh_slot, SLAB);
+        slots->slabs = g_renew(emesh_slot *, slots->slabs, slots->n_slabs + 1);
+        slots->slabs[slots->n_slabs++] = slab;
+        for (uint32_t i = SLAB; i-- > 0;) {
+            slab[i].next = slots->free;
+            slots->free = base + i + 1;
+        }
+    }
+    index = slots->free - 1;
+    slots->free = emesh_slot_at(slots, index)->next;
+    slots->used++;
+    return index;
+}
+
+static void
+slot_free(emesh_slots *slots, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+    uint32_t epoch = slot->epoch;
+
+    *slot = (emesh_slot){ .next = slots->free, .epoch = epoch };
+    slots->free = index + 1;
+    slots->used--;
+}
+
+static void
+drop_event(emesh_slots *slots, emesh_slot *slot)
+{
+    if (slot->event != NULL) {
+        emesh_event_unref(slot->event);
+        slot->event = NULL;
+        slots->bytes -= slot->bytes;
+    }
+}
+
+uint32_t
+emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
+                const emesh_record *record)
+{
+    uint32_t index = slot_take(slots);
+    emesh_slot *slot = emesh_slot_at(slots, index);
+
+    slot->position = record->position;
+    slot->partition = place;
+    slot->next = 0;
+    emesh_queue_push(&window->order, index);
+    if (record->event == NULL) {
+        slot->state = EMESH_SLOT_SETTLED;
+        return index;
+    }
+    slot->event = emesh_event_ref(record->event);
+    slot->bytes = (uint32_t)emesh_event_size(record->event);
+    slot->stored_ms = record->stored_ms;
+    slot->attempt = MAX(1u, record->attempt);
+    slot->flags = (uint8_t)record->flags;
+    slot->state = EMESH_SLOT_READY;
+    slots->bytes += slot->bytes;
+    slots->ready++;
+    if (slots->ready_tail != 0)
+        emesh_slot_at(slots, slots->ready_tail - 1)->next = index + 1;
+    else
+        slots->ready_head = index + 1;
+    slots->ready_tail = index + 1;
+    return index;
+}
+
+uint32_t
+emesh_slots_pop_ready(emesh_slots *slots)
+{
+    uint32_t found;
+
+    if (slots->returned_head != 0) {
+        found = slots->returned_head;
+        slots->returned_head = emesh_slot_at(slots, found - 1)->next;
+        if (slots->returned_head == 0)
+            slots->returned_tail = 0;
+    } else if (slots->ready_head != 0) {
+        found = slots->ready_head;
+        slots->ready_head = emesh_slot_at(slots, found - 1)->next;
+        if (slots->ready_head == 0)
+            slots->ready_tail = 0;
+    } else {
+        return 0;
+    }
+    emesh_slot_at(slots, found - 1)->next = 0;
+    slots->ready--;
+    return found;
+}
+
+void
+emesh_slots_return(emesh_slots *slots, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+
+    slot->state = EMESH_SLOT_READY;
+    slot->consumer = NULL;
+    slot->next = 0;
+    slots->ready++;
+    if (slots->returned_tail != 0)
+        emesh_slot_at(slots, slots->returned_tail - 1)->next = index + 1;
+    else
+        slots->returned_head = index + 1;
+    slots->returned_tail = index + 1;
+}
+
+bool
+emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+    bool moved = false;
+
+    slot->state = EMESH_SLOT_SETTLED;
+    slot->consumer = NULL;
+    drop_event(slots, slot);
+    while (window->order.n > 0) {
+        uint32_t head = emesh_queue_peek(&window->order);
+        emesh_slot *first = emesh_slot_at(slots, head);
+        if (first->state != EMESH_SLOT_SETTLED)
+            break;
+        emesh_queue_pop(&window->order);
+        window->floor = first->position;
+        window->has_floor = window->floor_moved = moved = true;
+        slot_free(slots, head);
+    }
+    return moved;
+}
+
+/* Takes a slot out of one of the two ready lists; rare (revoke), so a walk is fine. */
+static void
+unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, const emesh_window *window)
+{
+    uint32_t last = 0;
+
+    for (uint32_t *at = head; *at != 0;) {
+        emesh_slot *slot = emesh_slot_at(slots, *at - 1);
+        bool ours = false;
+        for (uint32_t i = 0; i < window->order.n && !ours; i++)
+            ours = window->order.at[(window->order.head + i) & (window->order.room - 1)] ==
+                   *at - 1;
+        if (ours) {
+            *at = slot->next;
+            slots->ready--;
+        } else {
+            last = *at;
+            at = &slot->next;
+        }
+    }
+    *tail = last;
+}
+
+void
+emesh_slots_forget(emesh_slots *slots, emesh_window *window)
+{
+    unlink_ready(slots, &slots->ready_head, &slots->ready_tail, window);
+    unlink_ready(slots, &slots->returned_head, &slots->returned_tail, window);
+    while (window->order.n > 0) {
+        uint32_t index = emesh_queue_pop(&window->order);
+        drop_event(slots, emesh_slot_at(slots, index));
+        slot_free(slots, index);
+    }
+}
+
+void
+emesh_slots_clear(emesh_slots *slots)
+{
+    for (uint32_t i = 0; i < slots->n_slabs; i++) {
+        for (uint32_t k = 0; k < SLAB; k++)
+            if (slots->slabs[i][k].event != NULL)
+                emesh_event_unref(slots->slabs[i][k].event);
+        g_free(slots->slabs[i]);
+    }
+    g_free(slots->slabs);
+    *slots = (emesh_slots){ 0 };
+}
+
+void
+emesh_window_free(void *data)
+{
+    emesh_window *window = data;
+
+    if (window == NULL)
+        return;
+    g_free(window->order.at);
+    g_free(window);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The window of a subscription: slots in reading order, one queue per partition, and the states an
+ * event goes through here. Pure bookkeeping: no mail, no store.
+ *
+ *   READY → OFFERED → SETTLED        the way
+ *   OFFERED → READY                  the session ended, or gave it back
+ *   OFFERED → WAITING → READY        asked for a retry after a while
+ *
+ * HELD, PARKING and BURYING join here.
+ */
+#pragma once
+#include "event/event.h"
+#include "eventmesh/store.h"
+#include <glib.h>
+#include <stdbool.h>
+
+typedef enum emesh_slot_state {
+    EMESH_SLOT_FREE,
+    EMESH_SLOT_READY,
+    EMESH_SLOT_OFFERED,
+    EMESH_SLOT_WAITING,
+    EMESH_SLOT_SETTLED,
+} emesh_slot_state;
+
+typedef struct emesh_consumer emesh_consumer;
+
+typedef struct emesh_slot {
+    const emesh_event *event;  /* a reference, until settled */
+    emesh_position position;
+    uint64_t stored_ms;
+    uint64_t due_ns;           /* WAITING */
+    emesh_consumer *consumer;  /* OFFERED: to whom */
+    uint32_t prev, next;       /* 1 + index: in the consumer's open list, ready list or free list */
+    uint32_t epoch;            /* of the offer: part of the delivery id */
+    uint32_t bytes;
+    uint32_t attempt;
+    uint16_t partition;        /* index in windows */
+    uint8_t state;
+    uint8_t flags;             /* EMESH_RECORD_FOREIGN */
+} emesh_slot;
+
+#define EMESH_SLOT_BITS 20u /* of a delivery id */
+
+typedef struct emesh_queue { /* slots by index, in order */
+    uint32_t *at;
+    uint32_t head, n, room; /* room is a power of two */
+} emesh_queue;
+
+typedef struct emesh_window { /* one partition */
+    uint32_t number;           /* the store's */
+    uint32_t epoch;            /* of begin(); 0 = not begun */
+    const char *name;          /* lasting name, interned */
+    emesh_queue order;         /* slots not below the floor */
+    emesh_position floor;      /* last position below which all is settled */
+    bool has_floor, floor_moved;
+    bool revoking;
+} emesh_window;
+
+typedef struct emesh_slots { /* of one subscription */
+    emesh_slot **slabs;
+    uint32_t n_slabs;
+    uint32_t free;             /* 1 + index */
+    uint32_t used;
+    uint64_t bytes;
+    uint32_t ready;            /* READY slots */
+    uint32_t ready_head, ready_tail; /* 1 + index, reading order */
+    uint32_t returned_head;    /* 1 + index: given back, offered before the others */
+    uint32_t returned_tail;
+} emesh_slots;
+
+emesh_slot *emesh_slot_at(const emesh_slots *slots, uint32_t index);
+uint32_t emesh_slot_index(const emesh_slots *slots, const emesh_slot *slot);
+/* A READY slot at the end of window (event takes a reference), or a settled one for a hole. */
+uint32_t emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
+                         const emesh_record *record);
+/* Next to be offered: what was given back first. 0 = none, else 1 + index; it leaves the list. */
+uint32_t emesh_slots_pop_ready(emesh_slots *slots);
+/* An offer that came back. */
+void emesh_slots_return(emesh_slots *slots, uint32_t index);
+/* Ends a slot; pops the settled head of its window. True when the floor moved. */
+bool emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index);
+/* Forgets all slots of a window, whatever their state. */
+void emesh_slots_forget(emesh_slots *slots, emesh_window *window);
+void emesh_slots_clear(emesh_slots *slots);
+void emesh_window_free(void *window);
+
+void emesh_queue_push(emesh_queue *queue, uint32_t value);
+uint32_t emesh_queue_peek(const emesh_queue *queue);
+uint32_t emesh_queue_pop(emesh_queue *queue);
