@@ -92,11 +92,13 @@ pin(emesh_bus *bus, const char *name, const emesh_store *store, char **why)
 }
 
 static emesh_store *
-place(emesh_bus *bus, const char *name, size_t len, emesh_topic_rule *rule, char **why)
+place(emesh_bus *bus, const char *name, size_t len, emesh_topic_rule *rule, int32_t *code,
+      char **why)
 {
     g_autoptr(GError) error = NULL;
     emesh_store *store;
 
+    *code = EMESH_E_UNAVAILABLE;
     if (bus->closing) {
         *why = g_strdup("the daemon is stopping");
         return NULL;
@@ -105,8 +107,14 @@ place(emesh_bus *bus, const char *name, size_t len, emesh_topic_rule *rule, char
     store = emesh_bus_store(bus, rule->store, &error);
     if (store == NULL) {
         *why = g_strdup(error->message);
+        *code = EMESH_E_CONFIG;
         return NULL;
     }
+    if (!store->ready) {
+        *why = g_strdup_printf("store \"%s\" is away", store->inst->name);
+        return NULL;
+    }
+    *code = EMESH_E_CONFIG;
     if (rule->level != EMESH_LEVEL_TOPIC && rule->level > store->max_level) {
         *why = g_strdup_printf("store \"%s\" cannot give the durability \"%s\" that %s asks for",
                                store->inst->name, emesh_level_name(rule->level), rule->origin);
@@ -147,6 +155,7 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
     g_autoptr(GError) error = NULL;
     emesh_topic_rule rule;
     emesh_store *store;
+    int32_t code;
 
     if (topic != NULL && topic->gone) {
         done(ctx, NULL, EMESH_E_BUSY, "the topic is being deleted");
@@ -160,9 +169,9 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
         g_array_append_val(o->waiters, w);
         return;
     }
-    store = place(bus, name, len, &rule, &why);
+    store = place(bus, name, len, &rule, &code, &why);
     if (store == NULL) {
-        done(ctx, NULL, bus->closing ? EMESH_E_UNAVAILABLE : EMESH_E_CONFIG, why);
+        done(ctx, NULL, code, why);
         return;
     }
     o = g_new0(opening, 1);
@@ -193,10 +202,16 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
 
 /* ---- a topic goes ---- */
 
+typedef enum emesh_ending {
+    ENDING_DELETE, /* the topic */
+    ENDING_PAUSE,  /* its store goes for a while */
+    ENDING_STOP,   /* the daemon */
+} emesh_ending;
+
 typedef struct closing {
     emesh_bus *bus;
     emesh_bus_topic *topic;
-    bool delete;
+    emesh_ending how;
     uint32_t lanes_left;
     emesh_alarm poll; /* appends under way at the store: there is no event for the last of them */
     void (*done)(void *ctx, int32_t code, const char *why);
@@ -239,7 +254,7 @@ closing_step(emesh_alarm *alarm)
         emesh_worker_alarm(c->bus->main, &c->poll, emesh_worker_now(c->bus->main) + 5000000u);
         return;
     }
-    if (!c->delete) {
+    if (c->how != ENDING_DELETE) {
         closing_end(c, EMESH_OK, NULL);
         return;
     }
@@ -260,7 +275,7 @@ lane_forgot(void *ctx)
 }
 
 static void
-topic_close(emesh_bus *bus, emesh_bus_topic *topic, bool delete,
+topic_close(emesh_bus *bus, emesh_bus_topic *topic, emesh_ending how,
             void (*done)(void *ctx, int32_t code, const char *why), void *ctx)
 {
     closing *c = g_new0(closing, 1);
@@ -268,13 +283,13 @@ topic_close(emesh_bus *bus, emesh_bus_topic *topic, bool delete,
     topic->gone = true;
     c->bus = bus;
     c->topic = emesh_bus_topic_ref(topic);
-    c->delete = delete;
+    c->how = how;
     c->done = done;
     c->ctx = ctx;
     c->poll.due = closing_step;
     c->lanes_left = __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0, n = c->lanes_left; i < n; i++)
-        emesh_topic_forget(bus->lanes[i], topic, lane_forgot, c);
+        emesh_topic_forget(bus->lanes[i], topic, how == ENDING_PAUSE, lane_forgot, c);
 }
 
 static void
@@ -312,7 +327,7 @@ delete_opened(void *ctx, emesh_bus_topic *topic, int32_t code, const char *why)
     if (topic == NULL)
         delete_closed(d, code, why);
     else
-        topic_close(d->bus, topic, true, delete_closed, d);
+        topic_close(d->bus, topic, ENDING_DELETE, delete_closed, d);
 }
 
 void
@@ -365,7 +380,7 @@ close_topics(emesh_bus *bus, const emesh_store *store, void (*done)(void *ctx), 
         if (topic->gone || (store != NULL && topic->store != store))
             continue;
         all->left++;
-        topic_close(bus, topic, false, one_closed, all);
+        topic_close(bus, topic, store != NULL ? ENDING_PAUSE : ENDING_STOP, one_closed, all);
     }
     one_closed(all, EMESH_OK, NULL);
 }

@@ -116,6 +116,7 @@ typedef struct forget { /* one lane's part */
     emesh_job job;
     emesh_bus_lane *lane;
     emesh_bus_topic *topic;
+    bool pause;
     emesh_topic_forgotten done;
     void *ctx;
 } forget;
@@ -152,18 +153,19 @@ forget_run(emesh_job *job)
     emesh_append_drop_topic(lane, f->topic);
     if (g_hash_table_remove(lane->topics, f->topic->name))
         emesh_bus_topic_unref(f->topic);
-    emesh_delivery_end_topic(lane->delivery, f->topic, forget_ended, f);
+    emesh_delivery_end_topic(lane->delivery, f->topic, f->pause, forget_ended, f);
 }
 
 void
-emesh_topic_forget(emesh_bus_lane *lane, emesh_bus_topic *topic, emesh_topic_forgotten done,
-                   void *ctx)
+emesh_topic_forget(emesh_bus_lane *lane, emesh_bus_topic *topic, bool pause,
+                   emesh_topic_forgotten done, void *ctx)
 {
     forget *f = g_new0(forget, 1);
 
     f->job.run = forget_run;
     f->lane = lane;
     f->topic = topic;
+    f->pause = pause;
     f->done = done;
     f->ctx = ctx;
     emesh_worker_post(lane->worker, &f->job);

@@ -29,12 +29,8 @@ emesh_consumer_join(emesh_bus_lane *here, const emesh_mail *mail)
 
     c->sub = sub;
     g_ptr_array_add(sub->consumers, c);
-    if (sub->ending)
-        sub->reopen = true; /* the topic goes: this member is told when the end is reached */
-    if (sub->state == EMESH_SUB_CLOSING)
-        sub->reopen = true;
-    else if (sub->state == EMESH_SUB_OPEN)
-        emesh_sub_answer(sub);
+    if (sub->state == EMESH_SUB_OPEN && !sub->ending)
+        emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */
     emesh_sub_touch(sub);
 }
 

@@ -23,9 +23,10 @@ struct emesh_delivery_lane {
 
 emesh_delivery_lane *emesh_delivery_lane_new(emesh_bus_lane *lane);
 void emesh_delivery_lane_free(emesh_delivery_lane *delivery);
-/* [lane] Ends the subscriptions of a topic that goes: members are told, readers closed; done when
- * the last is. */
-void emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic,
+/* [lane] Closes the readers of a topic; done when the last is closed. pause: its store goes for a
+ * while: subscriptions stay and read on when the topic opens again. Else they end, members are
+ * told. */
+void emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, bool pause,
                               void (*done)(void *ctx), void *ctx);
 
 /* The lane that owns a group's subscriptions in a store: where the store lives, by hash. */

@@ -74,6 +74,7 @@ emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group
 
 static void pump(emesh_phased *item);
 static void revoked_in_time(emesh_alarm *alarm);
+static void ask_again(emesh_alarm *alarm);
 
 emesh_sub *
 emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
@@ -104,6 +105,7 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     sub->due.due = emesh_sub_due;
     sub->save.due = emesh_positions_save;
     sub->revoked.due = revoked_in_time;
+    sub->again.due = ask_again;
     sub->pump.run = pump;
     if (c->alone) {
         g_ptr_array_add(owner->alone, sub);
@@ -116,6 +118,19 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     return sub;
 }
 
+/* Whoever waited for the reader to be closed. */
+static void
+tell_ended(emesh_sub *sub)
+{
+    g_autoptr(GArray) ended = g_steal_pointer(&sub->ended);
+
+    sub->ended = g_array_new(FALSE, FALSE, sizeof(emesh_sub_ended));
+    for (uint32_t i = 0; i < ended->len; i++) {
+        emesh_sub_ended *e = &g_array_index(ended, emesh_sub_ended, i);
+        e->done(e->ctx);
+    }
+}
+
 static void
 sub_free(emesh_sub *sub)
 {
@@ -125,14 +140,12 @@ sub_free(emesh_sub *sub)
     emesh_worker_alarm(worker, &sub->due, 0);
     emesh_worker_alarm(worker, &sub->save, 0);
     emesh_worker_alarm(worker, &sub->revoked, 0);
+    emesh_worker_alarm(worker, &sub->again, 0);
     if (sub->alone)
         g_ptr_array_remove_fast(sub->owner->alone, sub);
     else
         g_hash_table_remove(sub->owner->subs, &sub->key);
-    for (uint32_t i = 0; i < sub->ended->len; i++) {
-        emesh_sub_ended *e = &g_array_index(sub->ended, emesh_sub_ended, i);
-        e->done(e->ctx);
-    }
+    tell_ended(sub);
     emesh_slots_clear(&sub->slots);
     g_ptr_array_unref(sub->windows);
     g_ptr_array_unref(sub->consumers);
@@ -225,12 +238,56 @@ emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why)
 {
     if (code != EMESH_OK)
         emesh_sub_failed(sub, code, why);
-    else if (sub->consumers->len > 0 && !sub->ending)
+    else if (sub->consumers->len > 0 && !sub->ending && !sub->pausing)
         open_reader(sub);
     else
         emesh_sub_touch(sub);
     if (sub->cursor == NULL)
         sub->state = EMESH_SUB_OPEN; /* without a reader: the pump ends or reopens it */
+}
+
+/* ---- the store is away ---- */
+
+#define ASK_AGAIN_NS (500u * 1000000ull)
+
+static void
+topic_back(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic, int32_t code,
+           const char *why)
+{
+    emesh_sub *sub = (emesh_sub *)((char *)waiter - offsetof(emesh_sub, waiter));
+
+    sub->waiter.ready = NULL;
+    if (sub->ending || sub->consumers->len == 0) {
+        sub->state = EMESH_SUB_OPEN; /* without a reader: the pump ends it */
+        emesh_sub_touch(sub);
+    } else if (topic != NULL) {
+        emesh_bus_topic_unref(sub->topic);
+        sub->topic = emesh_bus_topic_ref(topic);
+        sub->store = topic->store;
+        sub->reader.inst = topic->store->inst;
+        sub->state = EMESH_SUB_PLACING;
+        emesh_sub_place(sub);
+    } else if (EMESH_CLASS(code) == 3) {
+        emesh_worker_alarm(lane->worker, &sub->again,
+                           emesh_worker_now(lane->worker) + ASK_AGAIN_NS);
+    } else {
+        sub->state = EMESH_SUB_OPEN;
+        emesh_sub_failed(sub, code, why);
+    }
+}
+
+static void
+ask_again(emesh_alarm *alarm)
+{
+    emesh_sub *sub = (emesh_sub *)((char *)alarm - offsetof(emesh_sub, again));
+    emesh_bus_lane *lane = sub->owner->lane;
+    emesh_bus_topic *known = emesh_topic_find(lane, sub->topic->name, sub->topic->name_len);
+
+    sub->waiter.ready = topic_back;
+    if (known != NULL && known != sub->topic)
+        topic_back(&sub->waiter, lane, known, EMESH_OK, NULL);
+    else
+        emesh_topic_await(lane, sub->topic->name, sub->topic->name_len, &sub->waiter);
 }
 
 static void
@@ -243,8 +300,14 @@ reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
         emesh_bus_warn(sub->owner->lane->bus, "delivery", "closing the reader of group \"%s\" on \"%s\": %s", sub->group,
                    sub->topic->name, err != NULL ? err->text : "failed");
     sub->cursor = NULL;
+    if (sub->consumers->len > 0 && sub->pausing && !sub->ending) {
+        sub->pausing = false;
+        sub->state = EMESH_SUB_PAUSED;
+        tell_ended(sub);
+        ask_again(&sub->again);
+        return;
+    }
     if (sub->consumers->len > 0 && !sub->ending) {
-        sub->reopen = false;
         sub->state = EMESH_SUB_PLACING;
         emesh_sub_place(sub);
         return;
@@ -371,15 +434,16 @@ pump(emesh_phased *item)
 {
     emesh_sub *sub = (emesh_sub *)((char *)item - offsetof(emesh_sub, pump));
 
-    if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING)
-        return;
+    if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING ||
+        sub->state == EMESH_SUB_PAUSED)
+        return; /* whatever is under way comes back to here */
     if (sub->cursor != NULL) {
         begin_windows(sub);
         emesh_sub_offer(sub);
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
-    if (sub->consumers->len == 0 || sub->ending || sub->cursor == NULL)
+    if (sub->consumers->len == 0 || sub->ending || sub->pausing || sub->cursor == NULL)
         close_reader(sub);
     else
         emesh_sub_want(sub);
@@ -405,18 +469,25 @@ one_ended(void *ctx)
 }
 
 static void
-end_sub(emesh_sub *sub, end_topic *e)
+end_sub(emesh_sub *sub, end_topic *e, bool pause)
 {
     emesh_sub_ended ended = { one_ended, e };
 
     e->left++;
     g_array_append_val(sub->ended, ended);
-    sub->ending = true;
+    if (pause)
+        sub->pausing = true;
+    else
+        sub->ending = true;
+    if (sub->state == EMESH_SUB_PAUSED) { /* nothing is open: it ends, or just goes on waiting */
+        tell_ended(sub);
+        sub->pausing = false;
+    }
     emesh_sub_touch(sub);
 }
 
 void
-emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic,
+emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, bool pause,
                          void (*done)(void *ctx), void *ctx)
 {
     end_topic *e = g_new0(end_topic, 1);
@@ -429,9 +500,9 @@ emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic,
     g_hash_table_iter_init(&iter, delivery->subs);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         if (((emesh_sub *)value)->topic == topic)
-            end_sub(value, e);
+            end_sub(value, e, pause);
     for (uint32_t i = 0; i < delivery->alone->len; i++)
         if (((emesh_sub *)delivery->alone->pdata[i])->topic == topic)
-            end_sub(delivery->alone->pdata[i], e);
+            end_sub(delivery->alone->pdata[i], e, pause);
     one_ended(e);
 }

@@ -13,6 +13,7 @@ typedef enum emesh_sub_state {
     EMESH_SUB_OPENING, /* reader open, no partition begun yet */
     EMESH_SUB_OPEN,
     EMESH_SUB_CLOSING, /* the reader is being closed */
+    EMESH_SUB_PAUSED,  /* the store is away; asks for the topic until it is back */
 } emesh_sub_state;
 
 struct emesh_reader { /* what the store calls */
@@ -53,7 +54,9 @@ struct emesh_sub {
     char *group;               /* "" when alone */
     bool alone;                /* broadcasting: reads by itself, commits nothing */
     bool keeps;                /* core keeps the positions: plain store */
-    bool reopen, forget, ending;
+    bool forget, ending, pausing;
+    emesh_topic_waiter waiter; /* PAUSED */
+    emesh_alarm again;         /* PAUSED: asks for the topic again */
     emesh_start start;         /* for a group that is new, or alone */
     emesh_config *options;     /* of [group …] for this store */
     emesh_sub_state state;
