@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See mesh.h. Callbacks come on workers and record under a mutex; the test's thread turns the main
+ * loop and looks.
+ */
+#include "harness/mesh.h"
+#include "daemon/log.h"
+#include "event/event.h"
+
+#include <glib/gstdio.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mesh {
+    emesh_worker *main;
+    emesh_worker **workers;
+    uint32_t n_workers;
+    emesh_pool *pool;
+    emesh_state *state;
+    emesh_services *services;
+    emesh_bus *bus;
+    emesh_log *log;
+    emesh_inst_env env;
+    emesh_conf *conf, *store_conf, *driver_conf;
+    emesh_inst *store, *driver;
+    char *data;
+    bool own_data;
+};
+
+struct mesh_client {
+    mesh *m;
+    uint32_t lane;
+    emesh_session *session;
+    pthread_mutex_t lock;
+    uint32_t opened, results, good, rooms, asked;
+    int32_t last_code;
+};
+
+typedef struct seen {
+    uint64_t id;
+    char *event_id;
+    uint32_t attempt;
+} seen;
+
+struct mesh_sub {
+    mesh_client *c;
+    emesh_member *member;
+    bool ack, answered;
+    int32_t code;
+    GArray *seen;
+};
+
+static void
+wake(void)
+{
+    g_main_context_wakeup(NULL);
+}
+
+/* ---- the driver ---- */
+
+static void
+on_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err)
+{
+    mesh_client *c = session;
+
+    (void)lane, (void)err;
+    pthread_mutex_lock(&c->lock);
+    c->opened = code == EMESH_OK;
+    pthread_mutex_unlock(&c->lock);
+    wake();
+}
+
+static void
+on_published(emesh_lane *lane, void *session, const emesh_published *results, uint32_t n)
+{
+    mesh_client *c = session;
+
+    (void)lane;
+    pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        c->results++;
+        c->good += results[i].code == EMESH_OK;
+        c->last_code = results[i].code;
+    }
+    pthread_mutex_unlock(&c->lock);
+    wake();
+}
+
+static void
+on_room(emesh_lane *lane, void *session)
+{
+    mesh_client *c = session;
+
+    (void)lane;
+    pthread_mutex_lock(&c->lock);
+    c->rooms++;
+    pthread_mutex_unlock(&c->lock);
+    wake();
+}
+
+static void
+on_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *err)
+{
+    mesh_sub *s = member;
+
+    (void)lane, (void)err;
+    pthread_mutex_lock(&s->c->lock);
+    s->answered = true;
+    s->code = code;
+    pthread_mutex_unlock(&s->c->lock);
+    wake();
+}
+
+static void
+on_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t n)
+{
+    mesh_sub *s = member;
+
+    (void)lane;
+    pthread_mutex_lock(&s->c->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        const emesh_attr *id = emesh_event_attr(items[i].event, "id", 2);
+        seen one = { items[i].id, g_strndup(id->value, id->value_len), items[i].attempt };
+        g_array_append_val(s->seen, one);
+    }
+    pthread_mutex_unlock(&s->c->lock);
+    for (uint32_t i = 0; s->ack && i < n; i++) {
+        emesh_settle done = { .id = items[i].id, .outcome = EMESH_SETTLE_DONE };
+        emesh_client_service.settle(s->c->session, &done, 1);
+    }
+    wake();
+}
+
+static void
+on_ask(emesh_lane *lane, void *session, const emesh_ask *ask)
+{
+    mesh_client *c = session;
+
+    (void)lane, (void)ask;
+    pthread_mutex_lock(&c->lock);
+    c->asked++;
+    pthread_mutex_unlock(&c->lock);
+    wake();
+}
+
+static int32_t
+driver_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out,
+              emesh_error *err)
+{
+    (void)cfg, (void)err;
+    *out = (emesh_instance *)(uintptr_t)host;
+    return EMESH_OK;
+}
+
+static void
+driver_destroy(emesh_instance *self)
+{
+    (void)self;
+}
+
+static const emesh_life_ops driver_life = { .size = sizeof driver_life, .create = driver_create,
+                                            .destroy = driver_destroy };
+static const emesh_client_ops driver_client = {
+    .size = sizeof driver_client, .opened = on_opened,         .published = on_published,
+    .room = on_room,              .subscribed = on_subscribed, .deliver = on_deliver,
+    .ask = on_ask,
+};
+static const emesh_protocol_ops driver_ops = { .size = sizeof driver_ops,
+                                               .client = &driver_client };
+static const emesh_component driver = {
+    .size = sizeof driver,
+    .option_size = sizeof(emesh_option),
+    .kind = EMESH_PROTOCOL_KIND,
+    .name = "driver",
+    .summary = "sessions driven by a test",
+    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE,
+    .life = &driver_life,
+    .ops = &driver_ops,
+    .lanes = EMESH_LANES_WORKERS,
+};
+static const emesh_component *const driver_components[] = { &driver };
+static const emesh_layout driver_layout = EMESH_LAYOUT;
+static const emesh_plugin driver_plugin = {
+    .size = sizeof driver_plugin, .abi_minor = EMESH_ABI_MINOR, .n_components = 1,
+    .id = "eventmesh.driver",     .version = "1.0.0",           .licence = "Apache-2.0",
+    .vendor = "EventMesh",        .summary = "for tests",       .components = driver_components,
+    .layout = &driver_layout,
+};
+
+/* ---- waiting ---- */
+
+static gboolean
+too_long(void *data)
+{
+    (void)data;
+    g_error("the mesh did not do in 20 s what the test waits for");
+    return G_SOURCE_REMOVE;
+}
+
+void
+mesh_wait(bool (*done)(void *ctx), void *ctx)
+{
+    guint limit = g_timeout_add_seconds(20, too_long, NULL);
+
+    while (!done(ctx))
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(limit);
+}
+
+typedef struct run {
+    emesh_job job;
+    void (*fn)(void *ctx);
+    void *ctx;
+    uint32_t over; /* atomic */
+} run;
+
+static void
+run_job(emesh_job *job)
+{
+    run *r = (run *)job;
+
+    r->fn(r->ctx);
+    __atomic_store_n(&r->over, 1, __ATOMIC_RELEASE);
+    wake();
+}
+
+static bool
+run_over(void *ctx)
+{
+    return __atomic_load_n(&((run *)ctx)->over, __ATOMIC_ACQUIRE) != 0;
+}
+
+void
+mesh_on_worker(emesh_worker *worker, void (*fn)(void *ctx), void *ctx)
+{
+    run r = { .job.run = run_job, .fn = fn, .ctx = ctx };
+
+    emesh_worker_post(worker, &r.job);
+    mesh_wait(run_over, &r);
+}
+
+void
+mesh_on_lane(mesh *m, uint32_t lane, void (*fn)(void *ctx), void *ctx)
+{
+    mesh_on_worker(m->workers[lane % m->n_workers], fn, ctx);
+}
+
+/* ---- up and down ---- */
+
+typedef struct upping {
+    bool over;
+    int32_t code;
+} upping;
+
+static bool
+upping_over(void *ctx)
+{
+    return ((upping *)ctx)->over;
+}
+
+static void
+went_up(void *ctx, emesh_inst *inst, int32_t code)
+{
+    (void)inst;
+    *(upping *)ctx = (upping){ true, code };
+}
+
+static void
+went_down(void *ctx, emesh_inst *inst)
+{
+    (void)inst;
+    ((upping *)ctx)->over = true;
+}
+
+static emesh_inst *
+bring_up(mesh *m, const emesh_plugin *plugin, const char *name, emesh_conf **conf)
+{
+    const emesh_component *component = plugin->components[0];
+    g_autofree char *file = g_strdup_printf("50-%s.conf", name);
+    g_autofree char *text = g_strdup_printf("[instance]\ncomponent = %s\n", component->name);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(emesh_config) config = NULL;
+    upping up = { 0 };
+    emesh_inst *inst;
+
+    *conf = emesh_conf_parse(file, text, strlen(text), &error);
+    g_assert_no_error(error);
+    config = emesh_config_new(NULL, component->options, component->n_options,
+                              component->option_size, component->groups, component->n_groups,
+                              &error);
+    g_assert_no_error(error);
+    inst = emesh_inst_new(&m->env, plugin, component, emesh_conf_instance_at(*conf, 0), config,
+                          &error);
+    g_assert_no_error(error);
+    emesh_inst_up(inst, went_up, &up);
+    mesh_wait(upping_over, &up);
+    if (up.code != EMESH_OK)
+        g_error("%s did not come up: %s", name, inst->reason);
+    return inst;
+}
+
+static void
+bring_down(emesh_inst *inst)
+{
+    upping down = { 0 };
+
+    emesh_inst_down(inst, emesh_worker_now(NULL) + 1000000000u, went_down, &down);
+    mesh_wait(upping_over, &down);
+    emesh_inst_free(inst);
+}
+
+static void
+add_services(mesh *m)
+{
+    emesh_services_add(m->services, EMESH_LOOP_ID, &emesh_loop_service);
+    emesh_services_add(m->services, EMESH_EVENT_ID, &emesh_event_service);
+    emesh_services_add(m->services, EMESH_CONFIG_ID, &emesh_config_service);
+    emesh_services_add(m->services, EMESH_STATE_ID, &emesh_state_service);
+    emesh_bus_add_services(m->services);
+}
+
+mesh *
+mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const char *data)
+{
+    mesh *m = g_new0(mesh, 1);
+    emesh_daemon_options limits;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *core = NULL;
+    const char *text = conf != NULL ? conf : "[topic *]\n";
+
+    m->own_data = data == NULL;
+    m->data = data != NULL ? g_strdup(data) : g_dir_make_tmp("emesh-mesh-XXXXXX", &error);
+    g_assert_no_error(error);
+    core = g_build_filename(m->data, "core", NULL);
+    m->conf = emesh_conf_parse("60-rules.conf", text, strlen(text), &error);
+    g_assert_no_error(error);
+    g_assert_true(emesh_daemon_options_read(m->conf, &limits, &error));
+    m->main = emesh_worker_new_main(&error);
+    g_assert_no_error(error);
+    m->n_workers = workers;
+    m->workers = g_new0(emesh_worker *, workers);
+    for (uint32_t i = 0; i < workers; i++) {
+        m->workers[i] = emesh_worker_new(i, "worker", &error);
+        g_assert_no_error(error);
+    }
+    m->pool = emesh_pool_new(1);
+    m->state = emesh_state_open(core, &error);
+    g_assert_no_error(error);
+    m->log = emesh_log_new(STDERR_FILENO, EMESH_LOG_ERROR);
+    m->bus = emesh_bus_new(m->main, m->workers, workers, &limits, m->state);
+    m->bus->log = m->log;
+    emesh_bus_set_conf(m->bus, m->conf);
+    m->services = emesh_services_new();
+    add_services(m);
+    m->env = (emesh_inst_env){
+        .main = m->main, .workers = m->workers, .n_workers = workers, .pool = m->pool,
+        .services = m->services, .data_dir = m->data, .node = "test", .mesh = m->bus,
+        .state = m->state, .log = m->log,
+    };
+    for (uint32_t i = 0; i < workers; i++)
+        emesh_worker_start(m->workers[i]);
+    m->store = bring_up(m, storage, "store", &m->store_conf);
+    m->driver = bring_up(m, &driver_plugin, "driver", &m->driver_conf);
+    return m;
+}
+
+static void
+closed(void *ctx)
+{
+    ((upping *)ctx)->over = true;
+}
+
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *child = g_build_filename(path, name, NULL);
+        remove_tree(child);
+    }
+    g_remove(path);
+}
+
+void
+mesh_free(mesh *m)
+{
+    upping down = { 0 };
+
+    bring_down(m->driver);
+    emesh_bus_close(m->bus, closed, &down);
+    mesh_wait(upping_over, &down);
+    bring_down(m->store);
+    for (uint32_t i = 0; i < m->n_workers; i++)
+        emesh_worker_stop(m->workers[i]);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    emesh_bus_free(m->bus);
+    emesh_pool_free(m->pool);
+    emesh_state_close(m->state);
+    for (uint32_t i = 0; i < m->n_workers; i++)
+        emesh_worker_free(m->workers[i]);
+    g_free(m->workers);
+    emesh_worker_free(m->main);
+    emesh_services_free(m->services);
+    emesh_conf_unref(m->conf);
+    emesh_conf_unref(m->store_conf);
+    emesh_conf_unref(m->driver_conf);
+    emesh_log_free(m->log);
+    if (m->own_data)
+        remove_tree(m->data);
+    g_free(m->data);
+    g_free(m);
+}
+
+emesh_bus *
+mesh_bus(mesh *m)
+{
+    return m->bus;
+}
+
+/* ---- clients ---- */
+
+static void
+open_on_lane(void *ctx)
+{
+    mesh_client *c = ctx;
+    emesh_who who = { .size = sizeof who, .client = { "test", 4 } };
+    emesh_loop *loop = c->m->driver->loops[c->lane % c->m->driver->n_loops];
+
+    c->session = emesh_client_service.open(loop, &who, c);
+}
+
+static bool
+is_open(void *ctx)
+{
+    mesh_client *c = ctx;
+    bool open;
+
+    pthread_mutex_lock(&c->lock);
+    open = c->opened != 0;
+    pthread_mutex_unlock(&c->lock);
+    return open;
+}
+
+mesh_client *
+mesh_client_new(mesh *m, uint32_t lane)
+{
+    mesh_client *c = g_new0(mesh_client, 1);
+
+    c->m = m;
+    c->lane = lane;
+    pthread_mutex_init(&c->lock, NULL);
+    mesh_on_lane(m, lane, open_on_lane, c);
+    mesh_wait(is_open, c);
+    return c;
+}
+
+typedef struct closing {
+    mesh_client *c;
+    uint32_t how;
+} closing;
+
+static void
+close_on_lane(void *ctx)
+{
+    closing *cl = ctx;
+
+    emesh_client_service.close(cl->c->session, cl->how);
+}
+
+/* The record stays: its subscriptions may still be asked what they saw. */
+void
+mesh_client_close(mesh_client *c, uint32_t how)
+{
+    closing cl = { c, how };
+
+    mesh_on_lane(c->m, c->lane, close_on_lane, &cl);
+}
+
+typedef struct publishing {
+    mesh_client *c;
+    const char *topic, *prefix;
+    uint32_t n, taken;
+    size_t size;
+} publishing;
+
+static void
+publish_on_lane(void *ctx)
+{
+    publishing *p = ctx;
+    g_autofree emesh_publish *items = g_new0(emesh_publish, p->n);
+    g_autofree char *data = g_malloc0(p->size + 1);
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        char id[64];
+        emesh_part part = { data, p->size, NULL };
+        emesh_attr attrs[] = { { "id", id, 2, 0, 0, 0 }, { "source", "/t", 6, 2, 5, 0 },
+                               { "type", "t", 4, 1, 0, 0 } };
+        emesh_event_view view = { .size = sizeof view, .attrs = attrs, .n_attrs = 3,
+                                  .data = &part, .n_data = 1, .data_len = p->size,
+                                  .data_form = EMESH_DATA_BYTES };
+        attrs[0].value_len = (uint32_t)g_snprintf(id, sizeof id, "%s%u", p->prefix, i);
+        g_assert_cmpint(emesh_event_build(&view, NULL, &items[i].event, NULL), ==, EMESH_OK);
+        items[i].topic = (emesh_slice){ p->topic, strlen(p->topic) };
+        items[i].cookie = i;
+    }
+    p->taken = (uint32_t)MAX(0, emesh_client_service.publish(p->c->session, items, p->n));
+    for (uint32_t i = 0; i < p->n; i++)
+        emesh_event_unref(items[i].event);
+}
+
+uint32_t
+mesh_publish(mesh_client *c, const char *topic, const char *prefix, uint32_t n, size_t size)
+{
+    publishing p = { .c = c, .topic = topic, .prefix = prefix, .n = n, .size = size };
+
+    mesh_on_lane(c->m, c->lane, publish_on_lane, &p);
+    return p.taken;
+}
+
+typedef struct counting {
+    pthread_mutex_t *lock;
+    const uint32_t *value;
+    uint32_t least;
+} counting;
+
+static bool
+counted(void *ctx)
+{
+    counting *count = ctx;
+    bool enough;
+
+    pthread_mutex_lock(count->lock);
+    enough = *count->value >= count->least;
+    pthread_mutex_unlock(count->lock);
+    return enough;
+}
+
+static uint32_t
+read_count(mesh_client *c, const uint32_t *value)
+{
+    uint32_t copy;
+
+    pthread_mutex_lock(&c->lock);
+    copy = *value;
+    pthread_mutex_unlock(&c->lock);
+    return copy;
+}
+
+uint32_t
+mesh_results(mesh_client *c, uint32_t n)
+{
+    counting count = { &c->lock, &c->results, n };
+
+    mesh_wait(counted, &count);
+    return read_count(c, &c->good);
+}
+
+int32_t
+mesh_last_code(mesh_client *c)
+{
+    return (int32_t)read_count(c, (const uint32_t *)&c->last_code);
+}
+
+uint32_t
+mesh_rooms(mesh_client *c)
+{
+    return read_count(c, &c->rooms);
+}
+
+uint32_t
+mesh_asked(mesh_client *c)
+{
+    return read_count(c, &c->asked);
+}
+
+/* ---- subscriptions ---- */
+
+typedef struct subscribing {
+    mesh_sub *s;
+    const char *topic, *group;
+    uint32_t mode, window;
+} subscribing;
+
+static void
+subscribe_on_lane(void *ctx)
+{
+    subscribing *p = ctx;
+    emesh_subscribe spec = { .size = sizeof spec, .mode = p->mode,
+                             .topic = { p->topic, strlen(p->topic) },
+                             .group = { p->group, strlen(p->group) },
+                             .window_events = p->window };
+
+    p->s->member = emesh_client_service.subscribe(p->s->c->session, &spec, p->s);
+}
+
+static bool
+is_answered(void *ctx)
+{
+    mesh_sub *s = ctx;
+    bool answered;
+
+    pthread_mutex_lock(&s->c->lock);
+    answered = s->answered;
+    pthread_mutex_unlock(&s->c->lock);
+    return answered;
+}
+
+mesh_sub *
+mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+               uint32_t window, bool ack)
+{
+    mesh_sub *s = g_new0(mesh_sub, 1);
+    subscribing p = { s, topic, group, mode, window };
+
+    s->c = c;
+    s->ack = ack;
+    s->seen = g_array_new(FALSE, FALSE, sizeof(seen));
+    mesh_on_lane(c->m, c->lane, subscribe_on_lane, &p);
+    mesh_wait(is_answered, s);
+    return s;
+}
+
+int32_t
+mesh_sub_code(mesh_sub *s)
+{
+    return (int32_t)read_count(s->c, (const uint32_t *)&s->code);
+}
+
+static void
+unsubscribe_on_lane(void *ctx)
+{
+    emesh_client_service.unsubscribe(((mesh_sub *)ctx)->member, 0);
+}
+
+void
+mesh_unsubscribe(mesh_sub *s)
+{
+    mesh_on_lane(s->c->m, s->c->lane, unsubscribe_on_lane, s);
+}
+
+typedef struct windowing {
+    mesh_sub *s;
+    uint32_t window;
+} windowing;
+
+static void
+window_on_lane(void *ctx)
+{
+    windowing *w = ctx;
+
+    emesh_client_service.window(w->s->member, w->window, 0);
+}
+
+void
+mesh_window(mesh_sub *s, uint32_t window)
+{
+    windowing w = { s, window };
+
+    mesh_on_lane(s->c->m, s->c->lane, window_on_lane, &w);
+}
+
+void
+mesh_deliveries(mesh_sub *s, uint32_t n)
+{
+    counting count = { &s->c->lock, &s->seen->len, n };
+
+    mesh_wait(counted, &count);
+}
+
+uint32_t
+mesh_n_deliveries(mesh_sub *s)
+{
+    return read_count(s->c, &s->seen->len);
+}
+
+static seen
+seen_at(mesh_sub *s, uint32_t i)
+{
+    seen one;
+
+    pthread_mutex_lock(&s->c->lock);
+    g_assert_cmpuint(i, <, s->seen->len);
+    one = g_array_index(s->seen, seen, i);
+    pthread_mutex_unlock(&s->c->lock);
+    return one;
+}
+
+const char *
+mesh_delivered(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).event_id;
+}
+
+uint32_t
+mesh_attempt(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).attempt;
+}
+
+typedef struct settling {
+    mesh_sub *s;
+    emesh_settle item;
+} settling;
+
+static void
+settle_on_lane(void *ctx)
+{
+    settling *p = ctx;
+
+    emesh_client_service.settle(p->s->c->session, &p->item, 1);
+}
+
+void
+mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms)
+{
+    settling p = { s, { .id = seen_at(s, i).id, .outcome = outcome, .delay_ms = delay_ms } };
+
+    mesh_on_lane(s->c->m, s->c->lane, settle_on_lane, &p);
+}

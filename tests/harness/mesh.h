@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole mesh in one process, for tests: workers, bus, delivery, a storage component, and a protocol
+ * ("driver") whose sessions the test drives. Everything between the client service and the storage
+ * table is the daemon's own code.
+ */
+#pragma once
+#include "bus/bus.h"
+#include "plugin/inst.h"
+
+typedef struct mesh mesh;
+typedef struct mesh_client mesh_client;
+typedef struct mesh_sub mesh_sub;
+
+/* storage: the descriptor of the store under test. conf: text of [topic …] and [group …] sections,
+ * or NULL. data: folder kept by the caller, or NULL = a private one, removed at the end. */
+mesh *mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const char *data);
+void mesh_free(mesh *m);
+emesh_bus *mesh_bus(mesh *m);
+
+/* Turns the main loop until done(ctx); fails the test after 20 s. */
+void mesh_wait(bool (*done)(void *ctx), void *ctx);
+/* Runs fn on a worker and waits for it. */
+void mesh_on_lane(mesh *m, uint32_t lane, void (*fn)(void *ctx), void *ctx);
+void mesh_on_worker(emesh_worker *worker, void (*fn)(void *ctx), void *ctx);
+
+mesh_client *mesh_client_new(mesh *m, uint32_t lane);
+void mesh_client_close(mesh_client *c, uint32_t how);
+/* Publishes n events in one call with ids PREFIX0 …; returns how many were accepted. */
+uint32_t mesh_publish(mesh_client *c, const char *topic, const char *prefix, uint32_t n,
+                      size_t size);
+/* Waits until n results have come in all; returns how many of them were code 0. */
+uint32_t mesh_results(mesh_client *c, uint32_t n);
+int32_t mesh_last_code(mesh_client *c);
+uint32_t mesh_rooms(mesh_client *c);
+uint32_t mesh_asked(mesh_client *c);
+
+/* Subscribes and waits for the answer. window 0 = paused. ack: settle DONE at once. */
+mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+                         uint32_t window, bool ack);
+int32_t mesh_sub_code(mesh_sub *s);
+void mesh_unsubscribe(mesh_sub *s);
+void mesh_window(mesh_sub *s, uint32_t window);
+/* Waits until n deliveries have come in all. */
+void mesh_deliveries(mesh_sub *s, uint32_t n);
+uint32_t mesh_n_deliveries(mesh_sub *s);
+/* Id attribute of the i-th delivery. */
+const char *mesh_delivered(mesh_sub *s, uint32_t i);
+uint32_t mesh_attempt(mesh_sub *s, uint32_t i);
+void mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms);
