@@ -3,6 +3,7 @@
  * Making the daemon's parts, running the main loop, and ending them. No payload passes here.
  */
 #include "daemon/private.h"
+#include "event/event.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -142,7 +143,6 @@ make_rooms(emesh_daemon *daemon, GError **error)
     emesh_services_add(daemon->services, EMESH_CONFIG_ID, &emesh_config_service);
     emesh_services_add(daemon->services, EMESH_NET_ID, &emesh_net_service);
     emesh_services_add(daemon->services, EMESH_STATE_ID, &emesh_state_service);
-    emesh_services_add(daemon->services, EMESH_METRICS_ID, &emesh_metrics_service);
     emesh_services_add(daemon->services, EMESH_GLIB_ID, &emesh_glib_service);
     emesh_bus_add_services(daemon->services);
     daemon->env = (emesh_inst_env){

@@ -6,7 +6,6 @@
 #include "bus/lane.h"
 #include "bus/store.h"
 #include "daemon/private.h"
-#include "plugin/metrics.h"
 
 static void
 levels_row(const emesh_store *store, emesh_command_reply *reply)
