@@ -155,3 +155,18 @@ emesh_check_conf(emesh_check *check, const char *const *conf_dirs, emesh_loader 
     emesh_conf_each_rule(conf, check_rule, &run);
     return check->n_problems == 0;
 }
+
+void
+emesh_check_verdict(const emesh_check *check, bool good, const char *conf_dirs,
+                    emesh_command_reply *reply)
+{
+    emesh_row_builder *row = emesh_row_new();
+    emesh_row_text(row, "kind", "verdict", -1);
+    emesh_row_flag(row, "good", good);
+    emesh_row_number(row, "problems", check->n_problems);
+    emesh_row_number(row, "instances", check->n_instances);
+    emesh_row_number(row, "disabled", check->n_disabled);
+    emesh_row_number(row, "rules", check->n_rules);
+    emesh_row_text(row, "conf", conf_dirs, -1);
+    emesh_row_send(row, reply);
+}

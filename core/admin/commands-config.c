@@ -108,15 +108,7 @@ run_check(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_comman
     g_autofree char *dirs = g_strjoinv(":", (char **)view->conf_dirs);
     (void)args, (void)n;
     bool good = emesh_check_conf(&check, view->conf_dirs, view->loader);
-    emesh_row_builder *row = emesh_row_new();
-    emesh_row_text(row, "kind", "verdict", -1);
-    emesh_row_flag(row, "good", good);
-    emesh_row_number(row, "problems", check.n_problems);
-    emesh_row_number(row, "instances", check.n_instances);
-    emesh_row_number(row, "disabled", check.n_disabled);
-    emesh_row_number(row, "rules", check.n_rules);
-    emesh_row_text(row, "conf", dirs, -1);
-    emesh_row_send(row, reply);
+    emesh_check_verdict(&check, good, dirs, reply);
     reply->end(reply, EMESH_OK, NULL);
 }
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What can be said without a daemon: is a configuration good, what does a plugin file say. Uses the
+ * daemon's own reader and loader; a plugin is tried in a child process before it is opened here.
+ */
+#include "admin/check.h"
+#include "admin/describe.h"
+#include "admin/json.h"
+#include "ctl/ctl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+typedef struct collect { /* a reply whose rows become JSON */
+    emesh_command_reply reply; /* first */
+    JsonArray *rows;
+} collect;
+
+static void
+collect_row(emesh_command_reply *reply, const emesh_attr *attrs, uint32_t n)
+{
+    json_array_add_object_element(((collect *)reply)->rows, emesh_json_row(attrs, n));
+}
+
+static void
+collect_end(emesh_command_reply *reply, int32_t code, const emesh_error *err)
+{
+    (void)reply, (void)code, (void)err; /* these answers end when their function returns */
+}
+
+static collect
+collect_new(void)
+{
+    return (collect){ .reply = { collect_row, collect_end }, .rows = json_array_new() };
+}
+
+static emesh_loader *
+loader_new(ctl *c)
+{
+    g_auto(GStrv) dirs = ctl_plugin_dirs(&c->opt);
+    return emesh_loader_new((const char *const *)dirs, "/proc/self/exe", NULL);
+}
+
+static void
+add_problem(void *ctx, const char *text)
+{
+    emesh_row_builder *row = emesh_row_new();
+    emesh_row_text(row, "kind", "problem", -1);
+    emesh_row_text(row, "problem", text, -1);
+    emesh_row_send(row, ctx);
+}
+
+JsonArray *
+ctl_offline_check(ctl *c)
+{
+    collect all = collect_new();
+    g_auto(GStrv) dirs = ctl_conf_dirs(&c->opt);
+    g_autofree char *joined = g_strjoinv(":", dirs);
+    emesh_loader *loader = loader_new(c);
+    emesh_check check = { .problem = add_problem, .ctx = &all.reply };
+    bool good = emesh_check_conf(&check, (const char *const *)dirs, loader);
+    emesh_check_verdict(&check, good, joined, &all.reply);
+    emesh_loader_free(loader);
+    return all.rows;
+}
+
+JsonArray *
+ctl_offline_plugin(ctl *c, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    emesh_loader *loader = loader_new(c);
+    const emesh_plugin *plugin = emesh_loader_open(loader, name, &error);
+    JsonArray *rows = NULL;
+    if (plugin == NULL) {
+        ctl_say("plugin show: %s", error->message);
+    } else {
+        collect all = collect_new();
+        g_autofree char *path = emesh_loader_path(loader, name);
+        emesh_plugin_describe(plugin, path != NULL ? path : name, &all.reply);
+        rows = all.rows;
+    }
+    emesh_loader_free(loader);
+    return rows;
+}
