@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A life without an end.
+ */
+#include "../fixture.h"
+
+FIXTURE_LIFE(fixture_life, .destroy = NULL);
+FIXTURE_STORAGE(fixture_storage, .zero = 0);
+FIXTURE_COMPONENT(fixture_component, .life = &fixture_life, .ops = &fixture_storage);
+FIXTURE_PLUGIN((&fixture_component), .abi_min = 0);
+EMESH_NOTE(0);
+FIXTURE_ENTRY
