@@ -86,8 +86,10 @@ on_section(void *ctx, uint32_t line, const char *kind_text, const char *name)
     int kind = G_N_ELEMENTS(section_kinds) - 1;
     while (kind >= 0 && strcmp(section_kinds[kind], kind_text) != 0)
         kind--;
-    if (!header_ok(l, origin, kind, kind_text, name))
+    if (!header_ok(l, origin, kind, kind_text, name)) {
+        l->conf->incomplete = true;
         return false;
+    }
     l->current = emesh_section_new(kind_text, name, origin);
     g_ptr_array_add(l->conf->sections, l->current);
     if (kind < SECTION_TOPIC)
@@ -133,8 +135,10 @@ add_instance(const loading *l, const char *path)
     }
     emesh_conf_instance *instance = emesh_instance_new(path, l->file, section,
                                                        l->single[SECTION_OPTIONS], l->problems);
-    if (instance == NULL)
+    if (instance == NULL) {
+        l->conf->incomplete = true;
         return;
+    }
     const emesh_conf_instance *same = emesh_conf_instance_find(l->conf, instance->name);
     if (same != NULL) {
         emesh_problems_add(l->problems, section->origin, NULL,
@@ -203,13 +207,16 @@ emesh_conf_load(const char *const *dirs, GError **error)
     emesh_problems_init(&problems);
     g_autoptr(emesh_conf) conf = conf_alloc();
     g_autoptr(GPtrArray) files = emesh_conf_files(dirs, &problems);
+    conf->incomplete = problems.n > 0;
     for (uint32_t i = 0; i < files->len; i++) {
         const emesh_conf_file *file = files->pdata[i];
         add_file(conf, file->name, file->path, file->text, file->len, &problems);
     }
     finish(conf, &problems);
-    emesh_rules_check_instances(conf->topics, conf, &problems);
-    emesh_rules_check_instances(conf->groups, conf, &problems);
+    if (!conf->incomplete) { /* else "no instance" may be an echo of what was told already */
+        emesh_rules_check_instances(conf->topics, conf, &problems);
+        emesh_rules_check_instances(conf->groups, conf, &problems);
+    }
     return emesh_problems_end(&problems, error) ? g_steal_pointer(&conf) : NULL;
 }
 

@@ -14,6 +14,7 @@ struct emesh_conf {
     emesh_config *daemon_config; /* and its values */
     emesh_rules *topics;
     emesh_rules *groups;
+    bool incomplete;             /* while loading: an instance may be missing for its errors */
 };
 
 /* daemon.c: typed values of [daemon]. Given. */

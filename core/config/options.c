@@ -99,21 +99,48 @@ option_of_key(const emesh_config *config, const char *key)
     return best;
 }
 
+/* The section that does know key, as "[daemon]", or what [instance] is for; NULL: none. */
+static const char *
+right_place(const emesh_conf_section *section, const char *key)
+{
+    static const struct {
+        const char *kind;
+        const char *place;
+        const emesh_option *(*table)(uint32_t *n);
+    } sections[] = { { "instance", "it stands in [instance]", emesh_instance_option_table },
+                     { "daemon", "it stands in [daemon]", emesh_daemon_option_table },
+                     { "topic", "it stands in [topic NAME]", emesh_topic_option_table },
+                     { "group", "it stands in [group NAME]", emesh_group_option_table } };
+    for (size_t s = 0; s < G_N_ELEMENTS(sections); s++) {
+        uint32_t n;
+        const emesh_option *table = sections[s].table(&n);
+        if (strcmp(section->kind, sections[s].kind) == 0)
+            continue;
+        for (uint32_t i = 0; i < n; i++)
+            if (strcmp(table[i].name, key) == 0)
+                return sections[s].place;
+    }
+    return strcmp(section->kind, "instance") == 0 ? "options of the component stand in [options]"
+                                                  : NULL;
+}
+
 static void
-add_unknown(const emesh_config *config, const emesh_conf_entry *entry, const char *name,
-            emesh_problems *problems)
+add_unknown(const emesh_config *config, const emesh_conf_section *section,
+            const emesh_conf_entry *entry, const char *name, emesh_problems *problems)
 {
     g_autoptr(GPtrArray) known = g_ptr_array_new();
     for (uint32_t i = 0; i < config->options->len; i++)
         if ((option_at(config, i)->option.may & EMESH_OPT_HIDDEN) == 0)
             g_ptr_array_add(known, (gpointer)option_at(config, i)->option.name);
+    const char *place = right_place(section, entry->key);
     const char *meant = emesh_suggest(name, (const char *const *)known->pdata, known->len);
     const int front = (int)(name - entry->key); /* "INSTANCE.", belongs to what is suggested */
     if (meant != NULL)
         emesh_problems_add(problems, entry->origin, entry->key,
                            "unknown key; did you mean \"%.*s%s\"?", front, entry->key, meant);
     else
-        emesh_problems_add(problems, entry->origin, entry->key, "unknown key");
+        emesh_problems_add(problems, entry->origin, entry->key, "unknown key%s%s",
+                           place != NULL ? "; " : "", place != NULL ? place : "");
 }
 
 static const emesh_config_value *
@@ -147,12 +174,12 @@ add_value(emesh_config_option *option, char *text, const char *key, const char *
 }
 
 static void
-take_entry(emesh_config *config, const emesh_conf_entry *entry, const char *name,
-           emesh_problems *problems)
+take_entry(emesh_config *config, const emesh_conf_section *section, const emesh_conf_entry *entry,
+           const char *name, emesh_problems *problems)
 {
     emesh_config_option *option = option_of_key(config, name);
     if (option == NULL) {
-        add_unknown(config, entry, name, problems);
+        add_unknown(config, section, entry, name, problems);
         return;
     }
     option->given = true;
@@ -225,7 +252,7 @@ emesh_config_build(const emesh_config_source *source, const emesh_option *option
         const emesh_conf_entry entry = emesh_conf_section_at(source->section, i);
         const char *name = key_in(source, entry.key);
         if (name != NULL)
-            take_entry(config, &entry, name, problems);
+            take_entry(config, source->section, &entry, name, problems);
     }
     complete(config, source, problems);
     if (problems->n == before)

@@ -37,13 +37,14 @@ emesh_suggest(const char *word, const char *const *known, uint32_t n)
     if (len == 0 || len > WORD_MOST)
         return NULL;
     const char *best = NULL;
-    uint32_t best_errors = (uint32_t)MAX(1, len / 3) + 1; /* a third of it may be wrong */
+    uint32_t best_errors = UINT32_MAX;
     for (uint32_t i = 0; i < n; i++) {
         const size_t known_len = strlen(known[i]);
         if (known_len == 0 || known_len > WORD_MOST)
             continue;
         const uint32_t errors = distance(word, len, known[i], known_len);
-        if (errors < best_errors && errors < MAX(len, known_len)) {
+        const size_t longer = MAX(len, known_len); /* a third of it may be wrong */
+        if (errors < best_errors && errors <= MAX(1, longer / 3) && errors < longer) {
             best = known[i];
             best_errors = errors;
         }

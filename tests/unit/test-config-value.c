@@ -295,6 +295,7 @@ test_suggest(void)
         { "ilsten", "listen" },
         { "tls-kye", "tls-key" },
         { "ox", "os" },
+        { "list", "listen" },
         { "xy", NULL },
         { "z", NULL },
         { "", NULL },
