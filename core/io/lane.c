@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What one lane keeps for all of its connections: their ring, buffers at rest, and the account of
+ * memory. The lane's thread.
+ *
+ * Memory: each lane counts what its connections hold and adds it to the listeners' account in
+ * larger steps. When the account is over its limit, connections stop reading (starve) and look
+ * again 20 times a second; after five seconds without a change each lane ends the connection that
+ * holds most, so that halves of messages can never block everybody for good.
+ */
+#include <string.h>
+
+#include "conn.h"
+#include "lookup.h"
+#include "tls.h"
+
+#define STARVED_LOOK_NS (NET_SECOND / 20)
+#define STARVED_MOST_NS (5ull * NET_SECOND)
+#define ACCOUNT_STEP (64 * 1024)
+
+static void starved_look(emesh_alarm *alarm);
+
+emesh_net_lane *
+emesh_net_lane_of(emesh_loop *loop)
+{
+    emesh_net_lane *lane = loop->net;
+
+    if (lane)
+        return lane;
+    lane = g_new0(emesh_net_lane, 1);
+    lane->loop = loop;
+    lane->worker = loop->worker;
+    lane->starved_alarm.due = starved_look;
+    emesh_ring_init(&lane->conns);
+    emesh_ring_init(&lane->starved);
+    emesh_ring_init(&lane->lookups);
+    loop->net = lane;
+    return lane;
+}
+
+void
+emesh_net_account(emesh_conn *conn, int64_t delta)
+{
+    emesh_net_lane *lane = conn->lane;
+
+    if (!conn->port || delta == 0)
+        return;
+    conn->held = (size_t)((int64_t)conn->held + delta);
+    lane->memory += delta;
+    int64_t step = MIN((int64_t)ACCOUNT_STEP, (int64_t)(lane->listeners->max_memory / 64));
+    if (lane->memory > step || lane->memory < -step) {
+        __atomic_fetch_add(&lane->listeners->memory, lane->memory, __ATOMIC_RELAXED);
+        lane->memory = 0;
+    }
+}
+
+bool
+emesh_net_over(const emesh_net_lane *lane)
+{
+    int64_t all = __atomic_load_n(&lane->listeners->memory, __ATOMIC_RELAXED) + lane->memory;
+    return all > 0 && (uint64_t)all >= lane->listeners->max_memory;
+}
+
+void
+emesh_net_starve(emesh_conn *conn)
+{
+    emesh_net_lane *lane = conn->lane;
+
+    if (conn->starved)
+        return;
+    conn->starved = true;
+    emesh_conn_flush(conn); /* stops watching for input */
+    if (emesh_ring_empty(&lane->starved)) {
+        uint64_t now = emesh_worker_now(lane->worker);
+        lane->starved_since = now;
+        emesh_worker_alarm(lane->worker, &lane->starved_alarm, now + STARVED_LOOK_NS);
+    }
+    emesh_ring_append(&lane->starved, &conn->starved_link);
+}
+
+static void
+starved_look(emesh_alarm *alarm)
+{
+    emesh_net_lane *lane = EMESH_OWNER(alarm, emesh_net_lane, starved_alarm);
+    uint64_t now = emesh_worker_now(lane->worker);
+
+    if (!emesh_net_over(lane)) {
+        while (!emesh_ring_empty(&lane->starved)) {
+            emesh_conn *conn = EMESH_OWNER(lane->starved.next, emesh_conn, starved_link);
+            emesh_link_remove(&conn->starved_link);
+            conn->starved = false;
+            emesh_conn_flush(conn);
+            emesh_conn_call(conn);
+        }
+        return;
+    }
+    if (emesh_ring_empty(&lane->starved))
+        return;
+    if (now - lane->starved_since >= STARVED_MOST_NS) {
+        lane->starved_since = now;
+        emesh_listeners_relieve(lane->listeners);
+    }
+    emesh_worker_alarm(lane->worker, alarm, now + STARVED_LOOK_NS);
+}
+
+void
+emesh_net_lane_relieve(emesh_net_lane *lane)
+{
+    emesh_listeners *listeners = lane->listeners;
+    uint32_t others = MAX(__atomic_load_n(&listeners->connections, __ATOMIC_RELAXED), 1u);
+    emesh_conn *most = NULL;
+    uint32_t left_out = 0;
+
+    if (!emesh_net_over(lane))
+        return;
+    for (emesh_link *at = lane->conns.next; at != &lane->conns; at = at->next) {
+        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, link);
+        if (conn->state != CONN_DEAD && (!most || conn->held > most->held))
+            most = conn;
+    }
+    /* The largest of all lanes holds at least its fair share; smaller ones are left alone. */
+    if (!most || most->held < listeners->max_memory / others / 2)
+        return;
+    if (emesh_log_limit_pass(&listeners->log_memory, emesh_worker_now(lane->worker), &left_out)) {
+        char peer[EMESH_ADDR_TEXT];
+        emesh_addr_format(&most->peer, peer);
+        g_autofree char *text = g_strdup_printf(
+            "listener %s: all of max-memory (%" G_GUINT64_FORMAT " bytes) is in use; ended the "
+            "connection of %s, which held %zu bytes; raise max-memory or lower max-connections",
+            listeners->bound[most->port->address].text, listeners->max_memory, peer, most->held);
+        emesh_inst_log(listeners->inst, EMESH_LOG_WARNING, text);
+    }
+    emesh_conn_fail(most, EMESH_E_NO_MEMORY,
+                    "the listener's memory is used up and this connection holds %zu bytes of it",
+                    most->held);
+}
+
+/* Ends what the host accepted; the lane's part of close_all reports when the last is gone. */
+void
+emesh_net_lane_close_accepted(emesh_net_lane *lane)
+{
+    emesh_link *at = lane->conns.next;
+
+    while (at != &lane->conns) {
+        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, link);
+        at = at->next;
+        if (!conn->port)
+            continue;
+        conn->short_linger = true;
+        if (conn->state == CONN_HANDSHAKE)
+            emesh_conn_fail(conn, EMESH_E_CLOSED, "the instance goes down");
+        else
+            emesh_conn_leave(conn, EMESH_E_CLOSED, "the instance goes down");
+    }
+}
+
+void
+emesh_net_lane_end(emesh_loop *loop)
+{
+    emesh_net_lane *lane = loop->net;
+
+    if (!lane)
+        return;
+    lane->ending = true;
+    emesh_lookups_end(lane);
+    while (!emesh_ring_empty(&lane->conns)) {
+        emesh_conn *conn = EMESH_OWNER(lane->conns.next, emesh_conn, link);
+        emesh_conn_fail(conn, EMESH_E_CLOSED, "the instance goes down");
+        emesh_conn_free_now(conn);
+    }
+    emesh_worker_alarm(lane->worker, &lane->starved_alarm, 0);
+    emesh_buf_unref(lane->spare);
+    emesh_buf_unref(lane->chunk.buf);
+    emesh_tls_lane_clear(lane);
+    loop->net = NULL;
+    g_free(lane);
+}
