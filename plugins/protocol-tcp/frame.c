@@ -35,8 +35,9 @@ detect(const uint8_t *p, size_t len, uint32_t length, uint32_t header, tcp_frame
     f->total = (size_t)TCP_FRAME_HEAD + header + body;
     if (len < f->total)
         return TCP_FRAME_SHORT;
-    f->convention = body == 0 || tcp_json_valid(p + TCP_FRAME_HEAD + header, body) ? TCP_C13
-                                                                                  : TCP_C8;
+    /* garbage that five more bytes cannot mend is no reason to wait for them */
+    f->convention = body > 0 && tcp_json_prefix(p + TCP_FRAME_HEAD + header, body) ? TCP_C8
+                                                                                  : TCP_C13;
     return TCP_FRAME_COMPLETE;
 }
 
@@ -61,7 +62,6 @@ tcp_frame_parse(const void *bytes, size_t len, tcp_convention known, tcp_frame *
         if (state != TCP_FRAME_COMPLETE)
             return state;
     }
-    /* a peer of the newer convention may leave a body out in the older one's way; nobody does */
     if (length - header < (uint32_t)f->convention)
         return bad(f, "header length does not fit into the frame");
     f->header_len = header;

@@ -52,14 +52,22 @@ tcp_json_peek(tcp_json *j)
     }
 }
 
+/* A flaw inside a word, number or string: more text might mend it if it stands at the end. */
+static bool
+flaw_at(tcp_json *j, const uint8_t *at, const char *why)
+{
+    j->cut = j->end - at < 12; /* the longest that reads as one: a pair of \\u escapes */
+    return flaw(j, why);
+}
+
 static bool
 string(tcp_json *j, tcp_value *v)
 {
     const uint8_t *from = ++j->at;
     const char *why = NULL;
     const uint8_t *to = tcp_text_string(from, j->end, &v->escaped, &why);
-    if (to == NULL)
-        return flaw(j, why);
+    if (why != NULL)
+        return flaw_at(j, to, why);
     v->type = TCP_JSON_STRING;
     v->ptr = (const char *)from;
     v->len = (size_t)(to - from);
@@ -83,19 +91,19 @@ number(tcp_json *j, tcp_value *v)
     p += *p == '-';
     q = digits(p, j->end);
     if (q == p || (*p == '0' && q > p + 1))
-        return flaw(j, "a number is malformed");
+        return flaw_at(j, q, "a number is malformed");
     if (q < j->end && *q == '.') {
         p = q + 1;
         q = digits(p, j->end);
         if (q == p)
-            return flaw(j, "a number is malformed");
+            return flaw_at(j, q, "a number is malformed");
     }
     if (q < j->end && (*q == 'e' || *q == 'E')) {
         p = q + 1;
         p += p < j->end && (*p == '+' || *p == '-');
         q = digits(p, j->end);
         if (q == p)
-            return flaw(j, "a number is malformed");
+            return flaw_at(j, q, "a number is malformed");
     }
     v->type = TCP_JSON_NUMBER;
     v->len = (size_t)((const char *)q - v->ptr);
@@ -111,7 +119,7 @@ literal(tcp_json *j, tcp_value *v, tcp_json_type type)
                                          [TCP_JSON_NULL] = "null" };
     size_t len = strlen(words[type]);
     if ((size_t)(j->end - j->at) < len || memcmp(j->at, words[type], len) != 0)
-        return flaw(j, "an unknown word stands where a value is expected");
+        return flaw_at(j, j->at, "an unknown word stands where a value is expected");
     v->type = type;
     v->ptr = (const char *)j->at;
     v->len = len;
@@ -276,6 +284,17 @@ tcp_json_valid(const void *text, size_t len)
     tcp_value v;
     tcp_json_begin(&j, text, len);
     return tcp_json_value(&j, &v) && tcp_json_end(&j);
+}
+
+bool
+tcp_json_prefix(const void *text, size_t len)
+{
+    tcp_json j;
+    tcp_value v;
+    tcp_json_begin(&j, text, len);
+    if (tcp_json_value(&j, &v))
+        return false;
+    return j.cut || j.at == j.end;
 }
 
 bool

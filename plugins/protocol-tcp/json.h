@@ -28,6 +28,7 @@ typedef struct tcp_json {
     const uint8_t *end;
     const char *flaw; /* why it was refused; NULL = fine so far */
     uint32_t depth;
+    bool cut;   /* the flaw may come from the text's end being cut off */
     bool comma; /* a value stands before the cursor, so a comma or the end must follow */
 } tcp_json;
 
@@ -54,6 +55,8 @@ bool tcp_json_end(tcp_json *j);
 
 /* The whole text is one JSON value. */
 bool tcp_json_valid(const void *text, size_t len);
+/* It is not a value, but more text behind it might make it one. */
+bool tcp_json_prefix(const void *text, size_t len);
 /* Does this string (escapes counted in) read text? */
 bool tcp_json_is(const tcp_value *v, const char *text, size_t len);
 #define TCP_JSON_IS(v, text) tcp_json_is(v, text, sizeof(text) - 1)

@@ -113,24 +113,24 @@ tcp_text_string(const uint8_t *from, const uint8_t *end, bool *escaped, const ch
         p = plain(p, end);
         if (p == end) {
             *why = "a string has no end";
-            return NULL;
+            return p;
         }
         if (*p == '"')
             return p;
         if (*p >= 0x80) {
             if ((n = character(p, end)) == 0) {
                 *why = "it is not UTF-8";
-                return NULL;
+                return p;
             }
         } else if (*p == '\\') {
             *escaped = true;
             if ((n = escape(p, end, &code)) == 0) {
                 *why = "a string has a malformed escape";
-                return NULL;
+                return p;
             }
         } else {
             *why = "a string has a raw control character";
-            return NULL;
+            return p;
         }
         p += n;
     }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* from stands behind the opening quote; returns the closing one. NULL: *why. */
+/* from stands behind the opening quote; returns the closing one, or where it is broken: *why. */
 const uint8_t *tcp_text_string(const uint8_t *from, const uint8_t *end, bool *escaped,
                                const char **why);
 #endif
