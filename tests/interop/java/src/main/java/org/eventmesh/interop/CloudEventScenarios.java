@@ -136,6 +136,13 @@ final class CloudEventScenarios {
         Check.acked(publisher.publish(good, 10_000));
     }
 
+    /** Data that are text, whether the SDK hands them out bare or as a JSON string. */
+    static String text(CloudEvent event) throws Exception {
+        Check.that(event.getData() != null, "the data is missing");
+        String data = new String(event.getData().toBytes(), StandardCharsets.UTF_8);
+        return data.startsWith("\"") ? JSON.readValue(data, String.class) : data;
+    }
+
     /** The SDK parses and prints JSON data anew, so it is compared as JSON. */
     private static void sameData(CloudEvent sent, CloudEvent got) throws Exception {
         Check.that(got.getData() != null, "the data is missing");

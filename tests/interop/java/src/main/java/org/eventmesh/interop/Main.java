@@ -32,6 +32,7 @@ public final class Main {
         SessionScenarios.addTo(all);
         MessageScenarios.addTo(all);
         CloudEventScenarios.addTo(all);
+        ConversionScenarios.addTo(all);
         GroupScenarios.addTo(all);
         StreamScenarios.addTo(all);
         List<Scenario> chosen = all.stream().filter(s -> wanted(s.name(), args)).toList();
