@@ -40,8 +40,7 @@ emesh_attr_kind_of(const char *name, size_t len)
     case 11:
         return IS(name, len, "specversion") ? EMESH_ATTR_IS_SPECVERSION : EMESH_ATTR_EXTENSION;
     case 15:
-        return IS(name, len, "datacontenttype") ? EMESH_ATTR_IS_CONTENT_TYPE
-                                                : EMESH_ATTR_EXTENSION;
+        return IS(name, len, "datacontenttype") ? EMESH_ATTR_IS_CONTENT_TYPE : EMESH_ATTR_EXTENSION;
     default:
         return EMESH_ATTR_EXTENSION;
     }
@@ -66,6 +65,8 @@ bool
 emesh_text_ok(const void *text, size_t len)
 {
     size_t at = plain_bytes(text, len, false);
+    while (at < len && ((const signed char *)text)[at] > 0)
+        at++;
     return at == len || g_utf8_validate_len((const char *)text + at, len - at, NULL);
 }
 
@@ -108,8 +109,8 @@ offset_ok(const char *p, size_t len)
     if (len == 1)
         return *p == 'Z' || *p == 'z';
     uint32_t hour, minute;
-    return len == 6 && (p[0] == '+' || p[0] == '-') && digits(p + 1, 2, &hour) && hour < 24
-           && p[3] == ':' && digits(p + 4, 2, &minute) && minute < 60;
+    return len == 6 && (p[0] == '+' || p[0] == '-') && digits(p + 1, 2, &hour) && hour < 24 &&
+           p[3] == ':' && digits(p + 4, 2, &minute) && minute < 60;
 }
 
 bool
@@ -118,13 +119,13 @@ emesh_time_ok(const char *text, size_t len)
     uint32_t year, month, day, hour, minute, second;
     if (len < sizeof "2000-01-01T00:00:00Z" - 1)
         return false;
-    if (!digits(text, 4, &year) || text[4] != '-' || !digits(text + 5, 2, &month)
-        || text[7] != '-' || !digits(text + 8, 2, &day) || (text[10] != 'T' && text[10] != 't')
-        || !digits(text + 11, 2, &hour) || text[13] != ':' || !digits(text + 14, 2, &minute)
-        || text[16] != ':' || !digits(text + 17, 2, &second))
+    if (!digits(text, 4, &year) || text[4] != '-' || !digits(text + 5, 2, &month) ||
+        text[7] != '-' || !digits(text + 8, 2, &day) || (text[10] != 'T' && text[10] != 't') ||
+        !digits(text + 11, 2, &hour) || text[13] != ':' || !digits(text + 14, 2, &minute) ||
+        text[16] != ':' || !digits(text + 17, 2, &second))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour > 23
-        || minute > 59 || second > 60)
+    if (month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour > 23 ||
+        minute > 59 || second > 60)
         return false;
     size_t at = 19;
     if (text[at] == '.') {
@@ -194,8 +195,7 @@ value_flaw(const emesh_attr *attr)
     case EMESH_ATTR_INTEGER:
         return integer_ok(value, len) ? NULL : "is not an integer of 32 bits";
     case EMESH_ATTR_BOOLEAN:
-        return IS(value, len, "true") || IS(value, len, "false") ? NULL
-                                                                  : "is not true or false";
+        return IS(value, len, "true") || IS(value, len, "false") ? NULL : "is not true or false";
     case EMESH_ATTR_TIME:
         return emesh_time_ok(value, len) ? NULL : "is not a time of RFC 3339";
     case EMESH_ATTR_URI:
@@ -234,8 +234,8 @@ settle_type(emesh_attr *attr, emesh_attr_kind kind)
     default:
         break;
     }
-    bool told = attr->type != EMESH_ATTR_TEXT && attr->type != EMESH_ATTR_URI
-                && attr->type != EMESH_ATTR_URI_REF && attr->type != EMESH_ATTR_TIME;
+    bool told = attr->type != EMESH_ATTR_TEXT && attr->type != EMESH_ATTR_URI &&
+                attr->type != EMESH_ATTR_URI_REF && attr->type != EMESH_ATTR_TIME;
     if (told)
         return "has a type that its name does not allow";
     attr->type = type;
@@ -263,8 +263,7 @@ emesh_attr_check(emesh_attr *attr, emesh_error *err)
         return code;
     int shown = (int)MIN(attr->name_len, 40u);
     if (attr->value == NULL && attr->value_len > 0)
-        return emesh_fail(err, EMESH_E_INVALID, "attribute %.*s without memory", shown,
-                          attr->name);
+        return emesh_fail(err, EMESH_E_INVALID, "attribute %.*s without memory", shown, attr->name);
     if (attr->type > EMESH_ATTR_TIME || attr->zero != 0)
         return emesh_fail(err, EMESH_E_TOO_NEW, "attribute %.*s: type %u is unknown here", shown,
                           attr->name, attr->type);
@@ -279,13 +278,24 @@ emesh_attr_check(emesh_attr *attr, emesh_error *err)
 
 /* ---- names ---- */
 
+/* Cheap, for the mask. */
+static inline uint64_t
+bit_of(const char *name, uint32_t len)
+{
+    if (len == 0)
+        return 1;
+    uint32_t first = (uint8_t)name[0], last = (uint8_t)name[len - 1];
+    return 1ull << ((len * 7 + first * 3 + last * 5) & 63);
+}
+
+/* Thorough, for the table. */
 static inline uint32_t
-hash_name(const char *name, uint32_t len)
+slot_of(const char *name, uint32_t len)
 {
     uint32_t h = 2166136261u ^ len;
     for (uint32_t i = 0; i < len; i++)
         h = (h ^ (uint8_t)name[i]) * 16777619u;
-    return h ^ (h >> 15);
+    return (h ^ (h >> 15)) % EMESH_NAMES_SLOTS;
 }
 
 void
@@ -304,8 +314,7 @@ same_name(const emesh_attr *attr, const char *name, uint32_t len)
 int32_t
 emesh_names_find(const emesh_names *names, const emesh_attr *attrs, const char *name, uint32_t len)
 {
-    uint32_t h = hash_name(name, len);
-    if ((names->mask & (1ull << (h & 63))) == 0)
+    if ((names->mask & bit_of(name, len)) == 0)
         return -1;
     if (names->n <= EMESH_NAMES_LINEAR) {
         for (uint32_t i = 0; i < names->n; i++) {
@@ -314,8 +323,8 @@ emesh_names_find(const emesh_names *names, const emesh_attr *attrs, const char *
         }
         return -1;
     }
-    for (uint32_t at = h % EMESH_NAMES_SLOTS; names->slots[at] != 0;
-         at = (at + 1) % EMESH_NAMES_SLOTS) {
+    uint32_t at = slot_of(name, len);
+    for (; names->slots[at] != 0; at = (at + 1) % EMESH_NAMES_SLOTS) {
         uint32_t i = names->slots[at] - 1u;
         if (same_name(&attrs[i], name, len))
             return (int32_t)i;
@@ -324,9 +333,9 @@ emesh_names_find(const emesh_names *names, const emesh_attr *attrs, const char *
 }
 
 static void
-place(emesh_names *names, uint32_t h, uint32_t index)
+place(emesh_names *names, const emesh_attr *attrs, uint32_t index)
 {
-    uint32_t at = h % EMESH_NAMES_SLOTS;
+    uint32_t at = slot_of(attrs[index].name, attrs[index].name_len);
     while (names->slots[at] != 0)
         at = (at + 1) % EMESH_NAMES_SLOTS;
     names->slots[at] = (uint16_t)(index + 1);
@@ -336,15 +345,14 @@ void
 emesh_names_add(emesh_names *names, const emesh_attr *attrs)
 {
     uint32_t index = names->n++;
-    uint32_t h = hash_name(attrs[index].name, attrs[index].name_len);
-    names->mask |= 1ull << (h & 63);
+    names->mask |= bit_of(attrs[index].name, attrs[index].name_len);
     if (names->n <= EMESH_NAMES_LINEAR)
         return;
     if (names->n > EMESH_NAMES_LINEAR + 1) {
-        place(names, h, index);
+        place(names, attrs, index);
         return;
     }
     memset(names->slots, 0, sizeof names->slots);
     for (uint32_t i = 0; i <= index; i++)
-        place(names, hash_name(attrs[i].name, attrs[i].name_len), i);
+        place(names, attrs, i);
 }

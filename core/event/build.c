@@ -22,8 +22,8 @@ put(emesh_draft *draft, const emesh_attr *in, bool on_base, emesh_error *err)
         return emesh_fail(err, EMESH_E_UNSUPPORTED, "specversion \"%.*s\" is not 1.0",
                           (int)MIN(attr.value_len, 20u), (const char *)attr.value);
     }
-    bool remove = on_base && attr.value_len == 0 && attr.name != NULL
-                  && emesh_attr_name_ok(attr.name, attr.name_len);
+    bool remove = on_base && attr.value_len == 0 && attr.name != NULL &&
+                  emesh_attr_name_ok(attr.name, attr.name_len);
     int32_t code = remove ? EMESH_OK : emesh_attr_check(&attr, err);
     if (code != EMESH_OK)
         return code;

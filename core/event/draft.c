@@ -40,8 +40,8 @@ emesh_draft_make(emesh_draft *draft, uint32_t form, const emesh_part *data, uint
     }
     uint32_t n = 3;
     for (uint32_t i = 0; i < draft->n; i++) {
-        if (draft->attrs[i].zero != EMESH_DRAFT_DROPPED && i != front[0] && i != front[1]
-            && i != front[2])
+        if (draft->attrs[i].zero != EMESH_DRAFT_DROPPED && i != front[0] && i != front[1] &&
+            i != front[2])
             attrs[n++] = draft->attrs[i];
     }
     size_t bytes = 0;

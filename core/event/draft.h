@@ -20,5 +20,5 @@ void emesh_draft_init(emesh_draft *draft);
 /* Adds an attribute whose name is not there yet; texts are borrowed until the end. */
 int32_t emesh_draft_add(emesh_draft *draft, const emesh_attr *attr, bool given, emesh_error *err);
 /* Makes the event: required attributes first, dropped ones out. whole: data become one part. */
-int32_t emesh_draft_make(emesh_draft *draft, uint32_t form, const emesh_part *data,
-                         uint32_t n_data, bool whole, emesh_event **out, emesh_error *err);
+int32_t emesh_draft_make(emesh_draft *draft, uint32_t form, const emesh_part *data, uint32_t n_data,
+                         bool whole, emesh_event **out, emesh_error *err);

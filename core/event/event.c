@@ -43,8 +43,8 @@ plan_data(const emesh_part *data, uint32_t n, bool join, data_plan *plan, emesh_
         if (part->owner != NULL) {
             const char *mem = emesh_buf_mem(part->owner);
             const char *ptr = part->ptr;
-            if (ptr < mem || part->len > emesh_buf_size(part->owner)
-                || (size_t)(ptr - mem) > emesh_buf_size(part->owner) - part->len)
+            if (ptr < mem || part->len > emesh_buf_size(part->owner) ||
+                (size_t)(ptr - mem) > emesh_buf_size(part->owner) - part->len)
                 return emesh_fail(err, EMESH_E_INVALID, "data part %u is not in its buffer", i);
         }
         if (part->len > EMESH_DATA_MAX || plan->total + part->len > EMESH_DATA_MAX)
@@ -108,8 +108,8 @@ emesh_event_alloc(uint32_t n_attrs, size_t image_len, uint32_t form, const emesh
     uint32_t n_parts = join && plan.n > 0 ? 1 : plan.n;
     bool apart = plan.copied > INLINE_MAX;
 
-    size_t size = sizeof(emesh_event) + n_attrs * sizeof(emesh_attr)
-                  + n_parts * sizeof(emesh_part) + image_len + (apart ? 0 : plan.copied);
+    size_t size = sizeof(emesh_event) + n_attrs * sizeof(emesh_attr) +
+                  n_parts * sizeof(emesh_part) + image_len + (apart ? 0 : plan.copied);
     emesh_event *event = malloc(size);
     void *spare = NULL;
     emesh_buf *spare_buf = event != NULL && apart ? emesh_buf_new(plan.copied, &spare) : NULL;
@@ -123,8 +123,13 @@ emesh_event_alloc(uint32_t n_attrs, size_t image_len, uint32_t form, const emesh
     emesh_part *table = (emesh_part *)(event->attrs + n_attrs);
     event->image = (uint8_t *)(table + n_parts);
     event->view = (emesh_event_view){
-        .size = sizeof event->view, .data_form = form, .attrs = event->attrs, .data = table,
-        .data_len = plan.total, .n_attrs = n_attrs, .n_data = n_parts,
+        .size = sizeof event->view,
+        .data_form = form,
+        .attrs = event->attrs,
+        .data = table,
+        .data_len = plan.total,
+        .n_attrs = n_attrs,
+        .n_data = n_parts,
     };
     place_data(event, data, n_data, join, apart ? spare : (char *)event->image + image_len,
                spare_buf);
@@ -137,8 +142,8 @@ int32_t
 emesh_event_make(const emesh_attr *attrs, uint32_t n, uint32_t form, const emesh_part *data,
                  uint32_t n_data, bool join, emesh_event **out, emesh_error *err)
 {
-    int32_t code = emesh_event_alloc(n, emesh_image_size(attrs, n), form, data, n_data, join, out,
-                                     err);
+    int32_t code =
+        emesh_event_alloc(n, emesh_image_size(attrs, n), form, data, n_data, join, out, err);
     if (code != EMESH_OK)
         return code;
     emesh_image_write(*out, attrs, n, form);

@@ -18,9 +18,9 @@ emesh_buf *emesh_buf_new(size_t n, void **mem); /* NULL: no memory, or n over EM
 emesh_buf *emesh_buf_new_bytes(GBytes *bytes, emesh_part *out); /* keeps bytes alive, no copy */
 emesh_buf *emesh_buf_ref(emesh_buf *buf);
 void emesh_buf_unref(emesh_buf *buf);
-size_t emesh_buf_size(const emesh_buf *buf);   /* bytes it pins */
+size_t emesh_buf_size(const emesh_buf *buf); /* bytes it pins */
 bool emesh_buf_is_unique(const emesh_buf *buf);
-void *emesh_buf_mem(emesh_buf *buf);           /* its first byte; write only while unique */
+void *emesh_buf_mem(emesh_buf *buf); /* its first byte; write only while unique */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(emesh_buf, emesh_buf_unref)
 
 /* ---- events ---- */

@@ -83,8 +83,11 @@ read_attrs(const uint8_t *image, emesh_attr *attrs, uint32_t n)
         uint32_t value_len = get_u32(entry);
         uint32_t name_len = get_u16(entry + 4);
         attrs[i] = (emesh_attr){
-            .name = (const char *)text, .value = text + name_len, .name_len = name_len,
-            .value_len = value_len, .type = get_u16(entry + 6),
+            .name = (const char *)text,
+            .value = text + name_len,
+            .name_len = name_len,
+            .value_len = value_len,
+            .type = get_u16(entry + 6),
         };
         text += name_len + (size_t)value_len;
     }
@@ -110,8 +113,8 @@ measure(const uint8_t *image, size_t len, size_t *out, emesh_error *err)
                           EMESH_IMAGE_VERSION);
     uint32_t n = get_u16(image + 2);
     size_t end = EMESH_IMAGE_HEAD + (size_t)n * EMESH_IMAGE_ENTRY;
-    if (image[1] > EMESH_DATA_PROTO || get_u32(image + 4) != 0 || n < 3 || n > EMESH_ATTRS_MAX
-        || end > len)
+    if (image[1] > EMESH_DATA_PROTO || get_u32(image + 4) != 0 || n < 3 || n > EMESH_ATTRS_MAX ||
+        end > len)
         return emesh_fail(err, EMESH_E_CORRUPT,
                           "event image with a bad head (form %u, %u attributes)", image[1], n);
     size_t fixed = end;
@@ -138,12 +141,14 @@ check_attrs(emesh_attr *attrs, uint32_t n, emesh_error *err)
                                              EMESH_ATTR_IS_TYPE };
     emesh_names names;
     emesh_names_init(&names);
+    emesh_error why;
+    why.size = sizeof why;
+    why.code = EMESH_OK; /* the rest is written when it is filled */
     for (uint32_t i = 0; i < n; i++) {
         uint32_t type = attrs[i].type;
         emesh_attr_kind kind = emesh_attr_kind_of(attrs[i].name, attrs[i].name_len);
-        emesh_error why = { .size = sizeof why };
-        if (emesh_attr_check(&attrs[i], &why) != EMESH_OK || attrs[i].type != type
-            || kind == EMESH_ATTR_IS_SPECVERSION || (i < 3 && kind != first[i]))
+        if (emesh_attr_check(&attrs[i], &why) != EMESH_OK || attrs[i].type != type ||
+            kind == EMESH_ATTR_IS_SPECVERSION || (i < 3 && kind != first[i]))
             return emesh_fail(err, EMESH_E_CORRUPT, "event image, attribute %u: %.200s", i,
                               why.code != 0 ? why.text : "not in order");
         if (emesh_names_find(&names, attrs, attrs[i].name, attrs[i].name_len) >= 0)

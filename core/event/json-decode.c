@@ -77,8 +77,7 @@ static int32_t
 take_version(reader *r, const emesh_attr *attr)
 {
     r->has_version = true;
-    if (attr->type == EMESH_ATTR_TEXT && attr->value_len == 3
-        && memcmp(attr->value, "1.0", 3) == 0)
+    if (attr->type == EMESH_ATTR_TEXT && attr->value_len == 3 && memcmp(attr->value, "1.0", 3) == 0)
         return EMESH_OK;
     return emesh_fail(r->err, EMESH_E_UNSUPPORTED, "specversion \"%.*s\" is not 1.0",
                       (int)MIN(attr->value_len, 20u), (const char *)attr->value);
@@ -224,7 +223,8 @@ settle_data(reader *r, const emesh_part *in, uint32_t *form, emesh_part *out)
     const emesh_attr *type = at >= 0 && r->draft.attrs[at].zero == 0 ? &r->draft.attrs[at] : NULL;
     if (type == NULL || emesh_type_is_json(type->value, type->value_len)) {
         size_t quote = r->data.type == EMESH_JSON_STRING;
-        *out = (emesh_part){ .ptr = r->data.ptr - quote, .len = r->data.len + 2 * quote,
+        *out = (emesh_part){ .ptr = r->data.ptr - quote,
+                             .len = r->data.len + 2 * quote,
                              .owner = in->owner };
         *form = EMESH_DATA_JSON;
         return EMESH_OK;

@@ -72,7 +72,7 @@ string_size(const char *p, size_t len)
 {
     size_t size = 2 + len;
     for (size_t at = 0;;) {
-        at += emesh_json_plain(p + at, len - at, false);
+        at += emesh_json_plain(p + at, len - at);
         if (at == len)
             return size;
         size += short_escape(p[at]) != '\0' ? 1 : 5;
@@ -86,7 +86,7 @@ put_string(const char *p, size_t len, char *dst)
     static const char hex[] = "0123456789abcdef";
     *dst++ = '"';
     for (size_t at = 0;;) {
-        size_t run = emesh_json_plain(p + at, len - at, false);
+        size_t run = emesh_json_plain(p + at, len - at);
         memcpy(dst, p + at, run);
         dst += run;
         at += run;

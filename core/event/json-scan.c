@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The JSON scanner. Strings are the bulk of all bytes and are taken eight at a time.
+ * The JSON scanner. Strings are the bulk of all bytes and are taken 16 (or 8) at a time.
  */
 #include "event/json-scan.h"
 #include <glib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 void
 emesh_json_init(emesh_json *json, const char *text, size_t len)
@@ -39,31 +42,63 @@ peek(emesh_json *json)
     return '\0';
 }
 
-size_t
-emesh_json_plain(const char *p, size_t len, bool utf8)
+static inline bool
+ends_run(unsigned char c, bool utf8)
+{
+    return c < 0x20 || c == '"' || c == '\\' || (utf8 && c >= 0x80);
+}
+
+#ifdef __SSE2__
+#define STEP 16u
+/* Bit i: byte i ends the run. */
+static inline uint32_t
+run_ends(const char *p, bool utf8)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                               _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    /* min(v, 0x1f) == v: a control character */
+    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v));
+    return (uint32_t)_mm_movemask_epi8(utf8 ? _mm_or_si128(hit, v) : hit);
+}
+#define FIRST_END(ends) ((size_t)__builtin_ctz(ends))
+#else
+#define STEP 8u
+/* Top bit of byte i: it ends the run; only the lowest is sure, and it is enough. */
+static inline uint64_t
+run_ends(const char *p, bool utf8)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    const uint64_t high = utf8 ? tops : 0;
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    w = GUINT64_FROM_LE(w);
+    uint64_t quote = w ^ (ones * '"');
+    uint64_t slash = w ^ (ones * '\\');
+    uint64_t hit =
+        ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
+    return (utf8 ? hit | w : hit) & tops;
+}
+#define FIRST_END(ends) ((size_t)__builtin_ctzll(ends) >> 3)
+#endif
+
+static inline size_t
+plain_run(const char *p, size_t len, bool utf8)
+{
     size_t at = 0;
-    for (; at + 8 <= len; at += 8) {
-        uint64_t w;
-        memcpy(&w, p + at, 8);
-        w = GUINT64_FROM_LE(w);
-        uint64_t quote = w ^ (ones * '"');
-        uint64_t slash = w ^ (ones * '\\');
-        /* Top bit of each byte that ends the run; only the lowest is sure, and it is enough. */
-        uint64_t hit = (((quote - ones) & ~quote) | ((slash - ones) & ~slash)
-                        | ((w - ones * 0x20) & ~w)) & tops;
-        hit |= w & high;
-        if (hit != 0)
-            return at + ((size_t)__builtin_ctzll(hit) >> 3);
+    for (; at + STEP <= len; at += STEP) {
+        __auto_type ends = run_ends(p + at, utf8);
+        if (ends != 0)
+            return at + FIRST_END(ends);
     }
-    for (; at < len; at++) {
-        unsigned char c = (unsigned char)p[at];
-        if (c < 0x20 || c == '"' || c == '\\' || (utf8 && c >= 0x80))
-            break;
-    }
+    while (at < len && !ends_run((unsigned char)p[at], utf8))
+        at++;
     return at;
+}
+
+size_t
+emesh_json_plain(const char *p, size_t len)
+{
+    return plain_run(p, len, false);
 }
 
 /* Length of the UTF-8 character at p, whose first byte is above 0x7f; 0: it is none. */
@@ -134,7 +169,7 @@ scan_string(emesh_json *json, emesh_json_value *out)
     out->type = EMESH_JSON_STRING;
     out->escaped = false;
     for (;;) {
-        json->at += emesh_json_plain(json->at, (size_t)(json->end - json->at), true);
+        json->at += plain_run(json->at, (size_t)(json->end - json->at), true);
         if (json->at == json->end)
             return flawed(json, "string without end");
         unsigned char c = (unsigned char)*json->at;

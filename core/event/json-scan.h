@@ -52,5 +52,5 @@ bool emesh_json_is_one_value(emesh_json *json);
 bool emesh_json_unescape(const emesh_json_value *value, char *dst, size_t *len);
 
 /* How many bytes at p need no escape in a JSON string: neither quote, backslash nor control
- * character. utf8: bytes above 0x7f end it too. */
-size_t emesh_json_plain(const char *p, size_t len, bool utf8);
+ * character. */
+size_t emesh_json_plain(const char *p, size_t len);
