@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,9 +58,16 @@ conn_new(emesh_admin_lane *lane, GSocket *socket, uid_t uid, pid_t pid)
 }
 
 static void
-refuse(int fd, const char *answer)
+refuse(int fd)
 {
-    /* A fresh socket buffer takes this line whole; whoever does not read it loses nothing. */
+    gsize len = 0;
+    g_autofree char *body = emesh_json_error(EMESH_E_BUSY, "64 admin connections are open already",
+                                             &len);
+    g_autofree char *answer =
+        g_strdup_printf("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+                        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                        len, body);
+    /* A fresh socket buffer takes this whole; whoever does not read it loses nothing. */
     ssize_t sent = send(fd, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0)
         g_debug("admin: refusal not sent: %s", g_strerror(errno));
@@ -77,10 +85,7 @@ on_ready(gint listener, GIOCondition condition, gpointer data)
     if (fd < 0)
         return G_SOURCE_CONTINUE;
     if (lane->conns.length >= EMESH_ADMIN_MAX_CONNS) {
-        refuse(fd, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-                   "Content-Type: application/json\r\nContent-Length: 84\r\n\r\n"
-                   "{\"error\":{\"code\":-301,\"name\":\"busy\","
-                   "\"text\":\"64 admin connections are open already\"}}\n");
+        refuse(fd);
         return G_SOURCE_CONTINUE;
     }
     if (!emesh_admin_peer(fd, &uid, &pid)) {

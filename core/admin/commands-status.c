@@ -158,7 +158,7 @@ run_log_level(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_co
 const emesh_command emesh_status_commands[] = {
     { "status", "", "the daemon, its instances, listeners, stores and findings", false,
       run_status },
-    { "metrics", "", "counters", false, run_metrics },
+    { "metrics", "", "counters of all rooms and instances", false, run_metrics },
     { "log-level", "level?", "shows the log level, or sets it until the next start", true,
       run_log_level },
     { NULL, NULL, NULL, false, NULL },

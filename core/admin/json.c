@@ -85,7 +85,8 @@ json_depth(const char *text, size_t len)
         } else if (text[i] == '"') {
             in_string = true;
         } else if (text[i] == '{' || text[i] == '[') {
-            deepest = MAX(deepest, ++depth);
+            depth++;
+            deepest = MAX(deepest, depth);
         } else if ((text[i] == '}' || text[i] == ']') && depth > 0) {
             depth--;
         }
