@@ -86,9 +86,7 @@ emesh_inst_down_destroy(emesh_inst *inst)
     if (inst->self != NULL)
         inst->life.destroy(inst->self);
     inst->self = NULL;
-    for (uint32_t i = 0; i < priv->n_listeners; i++)
-        emesh_listeners_free(priv->listeners[i].listeners);
-    priv->n_listeners = 0;
+    g_clear_pointer(&priv->listeners, emesh_listeners_free);
     finish(inst);
 }
 
@@ -124,13 +122,19 @@ abandon(emesh_alarm *alarm)
     emesh_inst *inst = priv->lanes[0].loop.inst;
     emesh_error why = { .size = sizeof why, .code = EMESH_E_TIMEOUT };
 
-    g_snprintf(why.text, sizeof why.text, "%s was not completed in 30 s: abandoned",
+    g_snprintf(why.text, sizeof why.text, "%s was not completed in time: abandoned",
                inst->state == EMESH_INST_STOPPING ? "stop" : "detach");
     priv->abandoned = true;
     priv->failure = why.code;
     emesh_inst_set_reason(inst, why.code, &why);
     emesh_log_say(priv->env.log, EMESH_LOG_ERROR, inst->name, "bug in the plugin: %s", why.text);
     finish(inst);
+}
+
+static uint64_t
+longest_step(const struct emesh_inst_private *priv)
+{
+    return priv->env.step_limit_ns != 0 ? priv->env.step_limit_ns : LONGEST_STEP_NS;
 }
 
 static void
@@ -140,7 +144,7 @@ limit_step(emesh_inst *inst)
 
     priv->limit.due = abandon;
     emesh_worker_alarm(priv->env.main, &priv->limit,
-                       emesh_worker_now(priv->env.main) + LONGEST_STEP_NS);
+                       emesh_worker_now(priv->env.main) + longest_step(priv));
 }
 
 static void
@@ -217,41 +221,24 @@ emesh_inst_down_detach(emesh_inst *inst)
     emesh_lanes_each(inst, EMESH_LANES_ATTACHED, detach_on_lane, emesh_inst_down_stop);
 }
 
-/* ---- listeners ---- */
-
-static void
-listener_is_done(emesh_job *job)
-{
-    emesh_inst *inst = ((emesh_listener_rec *)job)->inst;
-
-    if (--inst->priv->pending == 0)
-        inst->priv->then(inst);
-}
-
-static void
-listeners_each(emesh_inst *inst, void (*step)(emesh_listeners *listeners, emesh_job *done),
-               void (*then)(emesh_inst *inst))
-{
-    struct emesh_inst_private *priv = inst->priv;
-
-    if (!priv->listening) {
-        then(inst);
-        return;
-    }
-    priv->then = then;
-    priv->pending = priv->n_listeners;
-    for (uint32_t i = 0; i < priv->n_listeners; i++) {
-        priv->listeners[i].job.run = listener_is_done;
-        step(priv->listeners[i].listeners, &priv->listeners[i].job);
-    }
-}
-
 /* ---- drain ---- */
+
+static void
+conns_are_closed(emesh_job *job)
+{
+    emesh_inst_down_detach(inst_of_step(job));
+}
 
 static void
 close_conns(emesh_inst *inst)
 {
-    listeners_each(inst, emesh_net_close_all, emesh_inst_down_detach);
+    struct emesh_inst_private *priv = inst->priv;
+
+    priv->step_job.run = conns_are_closed;
+    if (priv->listening)
+        emesh_net_close_all(priv->listeners, &priv->step_job);
+    else
+        emesh_inst_down_detach(inst);
 }
 
 /* The calls must have returned, their operations be completed or cut. */
@@ -324,9 +311,21 @@ drain(emesh_inst *inst)
 /* ---- the beginning of the end ---- */
 
 static void
+is_shut(emesh_job *job)
+{
+    drain(inst_of_step(job));
+}
+
+static void
 shut(emesh_job *job)
 {
-    listeners_each(inst_of_step(job), emesh_net_shut, drain);
+    struct emesh_inst_private *priv = priv_of_step(job);
+
+    job->run = is_shut;
+    if (priv->listening)
+        emesh_net_shut(priv->listeners, job);
+    else
+        is_shut(job);
 }
 
 void
@@ -353,8 +352,6 @@ emesh_inst_fail(emesh_inst *inst, const emesh_error *err)
         return;
     priv->failure = err->code != EMESH_OK ? err->code : EMESH_E_INTERNAL;
     emesh_inst_set_reason(inst, priv->failure, err);
-    emesh_log_say(priv->env.log, EMESH_LOG_ERROR, inst->name, "%s failed: %s",
-                  emesh_inst_state_name(inst->state), inst->reason);
     if (inst->state == EMESH_INST_RUNNING)
         emesh_inst_down_begin(inst, emesh_worker_now(priv->env.main) + 5 * SECOND_NS);
     else if (inst->state == EMESH_INST_STARTING)
@@ -386,15 +383,14 @@ emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns,
                 void (*done)(void *ctx, emesh_inst *inst), void *ctx)
 {
     struct emesh_inst_private *priv = inst->priv;
-    uint64_t longest = emesh_worker_now(priv->env.main) + LONGEST_STEP_NS;
-
     g_return_if_fail(priv->down_done == NULL);
     priv->asked_down = true;
     priv->stay_up = false;
     priv->down_done = done;
     priv->down_ctx = ctx;
     emesh_worker_alarm(priv->env.main, &priv->restart, 0);
-    deadline_ns = deadline_ns != 0 ? deadline_ns : longest;
+    if (deadline_ns == 0)
+        deadline_ns = emesh_worker_now(priv->env.main) + longest_step(priv);
     switch (inst->state) {
     case EMESH_INST_LOADED:
     case EMESH_INST_CREATED:

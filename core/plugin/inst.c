@@ -144,6 +144,7 @@ emesh_inst_create(emesh_inst *inst, GError **error)
 
     if (!emesh_inst_check(&priv->env, inst->component, priv->config, error))
         return false;
+    priv->apply_later = false;
     err.code = inst->life.create(&inst->host, priv->config, &inst->self, &err);
     if (err.code == EMESH_OK && inst->self == NULL)
         err.code = EMESH_E_INTERNAL;
@@ -306,16 +307,13 @@ emesh_inst_dial_spec(const emesh_inst *inst)
 emesh_listeners *
 emesh_inst_listeners(const emesh_inst *inst)
 {
-    return inst->priv->n_listeners > 0 ? inst->priv->listeners[0].listeners : NULL;
+    return inst->priv->listeners;
 }
 
 bool
 emesh_inst_reload_tls(emesh_inst *inst, GError **error)
 {
-    for (uint32_t i = 0; i < inst->priv->n_listeners; i++)
-        if (!emesh_net_reload_tls(inst->priv->listeners[i].listeners, error))
-            return false;
-    return true;
+    return inst->priv->listeners == NULL || emesh_net_reload_tls(inst->priv->listeners, error);
 }
 
 void
@@ -328,9 +326,8 @@ emesh_inst_apply(emesh_inst *inst, emesh_config *config)
     priv->config = config;
     if (inst->state == EMESH_INST_RUNNING)
         emesh_lanes_apply(inst, config);
-    else /* create took the old one; a life that has not begun takes the new one by itself */
-        priv->apply_later =
-            inst->state == EMESH_INST_STARTING || inst->state == EMESH_INST_ATTACHING;
+    else /* until then create() has seen the old one; the next create() sees this */
+        priv->apply_later = true;
 }
 
 void

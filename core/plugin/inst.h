@@ -99,6 +99,7 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
     struct emesh_bus *mesh;      /* copied into every instance */
     emesh_state *state;          /* may be NULL in tests */
     emesh_log *log;              /* may be NULL in tests */
+    uint64_t step_limit_ns;      /* for detach and stop, before a plugin is abandoned; 0: 30 s */
     emesh_inst_events events;
 } emesh_inst_env;
 
@@ -120,7 +121,7 @@ void emesh_inst_up(emesh_inst *inst, void (*done)(void *ctx, emesh_inst *inst, i
                    void *ctx);
 /* [main] Stops listening, drains by deadline, closes connections, detaches, stops, destroys. May
  * come at any time after new; it ends an up under way (CANCELED) and a wait for a restart. A plugin
- * that does not complete detach or stop within 30 s is abandoned: FAILED, never destroyed. */
+ * that does not complete detach or stop in time is abandoned: FAILED, never destroyed. */
 void emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns,
                      void (*done)(void *ctx, emesh_inst *inst), void *ctx);
 /* [main] LIVE options: takes a reference of config and calls apply, now or when it runs. */

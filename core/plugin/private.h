@@ -8,8 +8,6 @@
 
 #include <pthread.h>
 
-#define EMESH_INST_LISTENERS 4u /* option groups "emesh.listen/1" of one component */
-
 typedef struct emesh_op_slot emesh_op_slot;
 
 typedef struct emesh_ops { /* op.c */
@@ -32,12 +30,6 @@ struct emesh_lane_rec { /* one lane of the instance; lives as long as it */
     bool attached;      /* written on the lane, read on main after its return */
 };
 
-typedef struct emesh_listener_rec { /* one option group "emesh.listen/1" with an address */
-    emesh_job job;                  /* first */
-    emesh_inst *inst;
-    emesh_listeners *listeners;
-} emesh_listener_rec;
-
 struct emesh_inst_private {
     emesh_inst_env env;
     emesh_config *config;
@@ -49,8 +41,7 @@ struct emesh_inst_private {
 
     emesh_lane_rec *lanes; /* n_loops */
     emesh_worker **own;    /* GLIB: n_loops workers */
-    emesh_listener_rec listeners[EMESH_INST_LISTENERS];
-    uint32_t n_listeners;
+    emesh_listeners *listeners; /* NULL: no option group, or no address */
     bool listening;        /* they were opened */
 
     emesh_ops ops;

@@ -13,26 +13,21 @@ accept_conn(emesh_loop *loop, emesh_conn *conn, const emesh_conn_ops **ops, void
     return loop->inst->protocol.accept(loop->lane, conn, ops, ctx);
 }
 
-/* One set of listeners for each mixed-in group that has an address. */
 static bool
 bind_listeners(emesh_inst *inst, GError **error)
 {
     struct emesh_inst_private *priv = inst->priv;
     const emesh_component *component = inst->component;
 
-    priv->n_listeners = 0;
     for (uint32_t i = 0; i < component->n_groups; i++) {
         emesh_listen_spec spec = { 0 };
         if (strcmp(component->groups[i].id, "emesh.listen/1") != 0 ||
             !emesh_config_listen(priv->config, component->groups[i].prefix, &spec))
             continue;
         spec.alpn = inst->protocol.alpn;
-        emesh_listeners *bound =
+        priv->listeners =
             emesh_net_bind(&spec, inst->n_loops, inst->protocol.accept == NULL, error);
-        if (bound == NULL)
-            return false;
-        priv->listeners[priv->n_listeners++] =
-            (emesh_listener_rec){ .inst = inst, .listeners = bound };
+        return priv->listeners != NULL; /* the group is there once: descriptor.c */
     }
     return true;
 }
@@ -63,9 +58,9 @@ running(emesh_inst *inst)
     struct emesh_inst_private *priv = inst->priv;
     void (*done)(void *, emesh_inst *, int32_t) = priv->up_done;
 
-    for (uint32_t i = 0; i < priv->n_listeners; i++)
-        emesh_net_open(priv->listeners[i].listeners, inst->loops, accept_conn);
-    priv->listening = priv->n_listeners > 0;
+    priv->listening = priv->listeners != NULL;
+    if (priv->listening)
+        emesh_net_open(priv->listeners, inst->loops, accept_conn);
     priv->stay_up = true;
     priv->running_since = emesh_worker_now(priv->env.main);
     priv->up_done = NULL;

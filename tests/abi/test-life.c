@@ -1,0 +1,922 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of an instance: order and threads of the calls, every step failing, every answer early,
+ * late, twice or never. The plugin below does what `play` says and writes down what is called.
+ */
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "plugin/loader.h"
+#include "stage.h"
+
+typedef enum answer { AT_ONCE, FROM_THREAD, NEVER, TWICE, FAILING } answer;
+
+static struct play {
+    pthread_mutex_t lock;
+    GString *calls;
+    const emesh_host *host;
+    uint32_t lanes;
+    answer start, drain, detach, stop;
+    uint32_t health; /* told in start */
+    uint32_t attach_fails_on; /* 1 + lane */
+    emesh_op *start_op, *drain_op; /* kept when NEVER */
+    emesh_loop *loops[4];
+    uint32_t wrong_thread;
+    uint32_t applied;
+    bool failing_create, no_self;
+    pthread_t threads[32]; /* of FROM_THREAD */
+    uint32_t n_threads;
+} play = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void
+note(const char *what)
+{
+    pthread_mutex_lock(&play.lock);
+    g_string_append_printf(play.calls, "%s ", what);
+    pthread_mutex_unlock(&play.lock);
+}
+
+static void
+assert_calls(const char *expected)
+{
+    pthread_mutex_lock(&play.lock);
+    g_assert_cmpstr(play.calls->str, ==, expected);
+    g_string_truncate(play.calls, 0);
+    pthread_mutex_unlock(&play.lock);
+}
+
+/* ---- the plugin ---- */
+
+static void *
+complete_later(void *data)
+{
+    emesh_op *op = data;
+
+    play.host->complete(play.host, op, EMESH_OK, NULL, NULL);
+    return NULL;
+}
+
+static void
+answer_op(answer how, emesh_op *op)
+{
+    emesh_error err = { .size = sizeof err, .code = EMESH_E_IO, .text = "the disk is gone" };
+
+    switch (how) {
+    case FROM_THREAD:
+        pthread_mutex_lock(&play.lock);
+        g_assert_cmpuint(play.n_threads, <, G_N_ELEMENTS(play.threads));
+        g_assert_cmpint(
+            pthread_create(&play.threads[play.n_threads++], NULL, complete_later, op), ==, 0);
+        pthread_mutex_unlock(&play.lock);
+        return;
+    case NEVER:
+        return;
+    case TWICE:
+        play.host->complete(play.host, op, EMESH_OK, NULL, NULL);
+        play.host->complete(play.host, op, EMESH_E_INTERNAL, NULL, NULL);
+        return;
+    case FAILING:
+        play.host->complete(play.host, op, EMESH_E_IO, &err, NULL);
+        return;
+    case AT_ONCE:
+        play.host->complete(play.host, op, EMESH_OK, NULL, NULL);
+        return;
+    }
+}
+
+static void
+must_be_main(void)
+{
+    emesh_worker *current = emesh_worker_current();
+
+    /* main is a worker as well, or none to itself: in any case no lane */
+    if (current != NULL && strncmp(emesh_worker_name(current), "worker", 6) == 0)
+        play.wrong_thread++;
+}
+
+static int32_t
+life_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out,
+            emesh_error *err)
+{
+    (void)cfg;
+    must_be_main();
+    note("create");
+    play.host = host;
+    if (!play.no_self)
+        *out = (emesh_instance *)&play;
+    if (play.failing_create) {
+        g_strlcpy(err->text, "no luck", sizeof err->text);
+        g_strlcpy(err->option, "level", sizeof err->option);
+        return EMESH_E_CONFIG;
+    }
+    return EMESH_OK;
+}
+
+static void
+life_start(emesh_instance *self, emesh_op *op)
+{
+    emesh_error err = { .size = sizeof err, .text = "the broker is away" };
+
+    g_assert_true(self == (emesh_instance *)&play);
+    must_be_main();
+    note("start");
+    if (play.health != EMESH_HEALTH_OK)
+        play.host->report(play.host, play.health, &err);
+    play.start_op = op;
+    answer_op(play.start, op);
+}
+
+static int32_t
+life_attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
+            emesh_error *err)
+{
+    (void)self;
+    g_assert_cmpuint(index, <, play.host->n_lanes);
+    play.loops[index] = loop;
+    if (!emesh_worker_is_current(loop->worker))
+        play.wrong_thread++;
+    note("attach");
+    *out = (emesh_lane *)&play.loops[index];
+    if (play.attach_fails_on == index + 1) {
+        g_strlcpy(err->text, "this lane is bad", sizeof err->text);
+        return EMESH_E_NO_MEMORY;
+    }
+    return EMESH_OK;
+}
+
+static void
+on_own_lane(const emesh_lane *lane)
+{
+    emesh_loop *loop = *(emesh_loop *const *)(const void *)lane;
+
+    if (!emesh_worker_is_current(loop->worker))
+        play.wrong_thread++;
+}
+
+static void
+life_apply(emesh_instance *self, emesh_lane *lane, const emesh_config *cfg)
+{
+    emesh_value value = { .size = sizeof value };
+
+    (void)self;
+    g_assert_cmpint(emesh_config_service.get(cfg, "level", 0, &value), ==, EMESH_OK);
+    __atomic_store_n(&play.applied, (uint32_t)value.i, __ATOMIC_RELAXED);
+    if (lane != NULL)
+        on_own_lane(lane);
+    note(lane != NULL ? "apply" : "apply-main");
+}
+
+static void
+life_drain(emesh_lane *lane, uint64_t deadline_ns, emesh_op *op)
+{
+    g_assert_cmpuint(deadline_ns, !=, 0);
+    on_own_lane(lane);
+    note("drain");
+    if (play.drain == NEVER) /* then there is one lane */
+        play.drain_op = op;
+    answer_op(play.drain, op);
+}
+
+static void
+life_detach(emesh_lane *lane, emesh_op *op)
+{
+    on_own_lane(lane);
+    note("detach");
+    answer_op(play.detach, op);
+}
+
+static void
+life_stop(emesh_instance *self, emesh_op *op)
+{
+    (void)self;
+    must_be_main();
+    note("stop");
+    if (play.start == NEVER)
+        play.host->complete(play.host, play.start_op, EMESH_E_CANCELED, NULL, NULL);
+    if (play.drain == NEVER && play.drain_op != NULL)
+        play.host->complete(play.host, play.drain_op, EMESH_E_CANCELED, NULL, NULL);
+    play.drain_op = NULL;
+    answer_op(play.stop, op);
+}
+
+static void
+life_destroy(emesh_instance *self)
+{
+    g_assert_true(self == (emesh_instance *)&play);
+    must_be_main();
+    note("destroy");
+}
+
+static int32_t
+life_check(const emesh_config *cfg, emesh_error *err)
+{
+    emesh_value value = { .size = sizeof value };
+
+    if (emesh_config_service.get(cfg, "level", 0, &value) == EMESH_OK && value.i < 50)
+        return EMESH_OK;
+    g_strlcpy(err->option, "level", sizeof err->option);
+    g_strlcpy(err->text, "only even levels below 50 exist", sizeof err->text);
+    return EMESH_E_CONFIG;
+}
+
+static const emesh_life_ops life = { .size = sizeof life, .check = life_check,
+                                     .create = life_create, .start = life_start,
+                                     .attach = life_attach, .apply = life_apply,
+                                     .drain = life_drain, .detach = life_detach,
+                                     .stop = life_stop, .destroy = life_destroy };
+static const emesh_life_ops short_life = { .size = sizeof short_life, .create = life_create,
+                                           .destroy = life_destroy };
+static const emesh_option options[] = {
+    { .name = "level", .value = "1", .type = EMESH_OPT_INT, .min = 0, .max = 99,
+      .may = EMESH_OPT_LIVE, .help = "a number", .since = 100 },
+};
+static const emesh_layout layout = EMESH_LAYOUT;
+static const emesh_need needs[] = { EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, timer_end) };
+#define COMPONENT(id, table, where)                                                          \
+    static const emesh_component id = { .size = sizeof id,                                   \
+                                        .option_size = sizeof(emesh_option),                 \
+                                        .kind = "emesh.none/1",                              \
+                                        .name = #id,                                         \
+                                        .summary = "does as told",                           \
+                                        .life = &table,                                      \
+                                        .options = options,                                  \
+                                        .n_options = 1,                                      \
+                                        .needs = needs,                                      \
+                                        .n_needs = 1,                                        \
+                                        .lanes = where };                                    \
+    static const emesh_component *const id##_list[] = { &id };                               \
+    static const emesh_plugin id##_plugin = { .size = sizeof id##_plugin,                    \
+                                              .n_components = 1,                             \
+                                              .components = id##_list,                       \
+                                              .layout = &layout }
+COMPONENT(home, life, EMESH_LANES_HOME);
+COMPONENT(workers, life, EMESH_LANES_WORKERS);
+COMPONENT(glib, life, EMESH_LANES_GLIB);
+COMPONENT(brief, short_life, EMESH_LANES_WORKERS);
+
+/* ---- the frame of a test ---- */
+
+static void
+play_reset(void)
+{
+    if (play.calls == NULL)
+        play.calls = g_string_new(NULL);
+    g_string_truncate(play.calls, 0);
+    play.host = NULL;
+    play.start = play.drain = play.detach = play.stop = AT_ONCE;
+    play.health = EMESH_HEALTH_OK;
+    play.attach_fails_on = 0;
+    play.start_op = play.drain_op = NULL;
+    play.wrong_thread = 0;
+    play.failing_create = play.no_self = false;
+}
+
+static emesh_inst_counts
+counts_of(const emesh_inst *inst)
+{
+    emesh_inst_counts counts;
+
+    emesh_inst_read_counts(inst, &counts);
+    return counts;
+}
+
+static void
+finish(stage *s, emesh_inst *inst)
+{
+    g_assert_cmpuint(counts_of(inst).ops_open, ==, 0);
+    g_assert_cmpuint(play.wrong_thread, ==, 0);
+    while (play.n_threads > 0)
+        pthread_join(play.threads[--play.n_threads], NULL);
+    emesh_inst_free(inst);
+    stage_close(s);
+}
+
+/* ---- the tests ---- */
+
+static void
+whole_life(const emesh_plugin *plugin, answer how, const char *expected)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    play.start = play.drain = play.detach = play.stop = how;
+    emesh_inst *inst = stage_new(&s, plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_RUNNING);
+    stage_down(&s, inst);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_STOPPED);
+    assert_calls(expected);
+    /* and once more: what is down can be brought up */
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    stage_down(&s, inst);
+    assert_calls(expected);
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 0);
+    finish(&s, inst);
+}
+
+static void
+test_home(void)
+{
+    whole_life(&home_plugin, AT_ONCE, "create start attach drain detach stop destroy ");
+}
+
+static void
+test_workers(void)
+{
+    whole_life(&workers_plugin, AT_ONCE,
+               "create start attach attach drain drain detach detach stop destroy ");
+}
+
+static void
+test_from_threads(void)
+{
+    whole_life(&workers_plugin, FROM_THREAD,
+               "create start attach attach drain drain detach detach stop destroy ");
+}
+
+static void
+test_glib(void)
+{
+    whole_life(&glib_plugin, AT_ONCE,
+               "create start attach attach drain drain detach detach stop destroy ");
+}
+
+static void
+test_brief(void)
+{
+    whole_life(&brief_plugin, AT_ONCE, "create destroy ");
+}
+
+static void
+lane_is_glib(emesh_job *job)
+{
+    bool *seen = (bool *)(job + 1);
+
+    *seen = g_main_context_get_thread_default() == emesh_glib_service.context(play.loops[1]) &&
+            emesh_glib_service.context(play.loops[1]) != NULL;
+    note("on-lane");
+}
+
+static bool
+was_on_lane(const void *ctx)
+{
+    (void)ctx;
+    pthread_mutex_lock(&play.lock);
+    bool was = strstr(play.calls->str, "on-lane") != NULL;
+    pthread_mutex_unlock(&play.lock);
+    return was;
+}
+
+static gboolean
+turn(void *data)
+{
+    (void)data;
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+test_glib_context(void)
+{
+    stage s;
+    struct {
+        emesh_job job;
+        bool seen;
+    } look = { .job.run = lane_is_glib };
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &glib_plugin, "one", "");
+    g_assert_cmpuint(inst->host.n_lanes, ==, 2);
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    g_assert_true(play.loops[0]->worker != s.workers[0] && play.loops[1]->worker != s.workers[1]);
+    emesh_worker_post(play.loops[1]->worker, &look.job);
+    guint timer = g_timeout_add(1, turn, NULL);
+    stage_wait(was_on_lane, NULL);
+    g_source_remove(timer);
+    g_assert_true(look.seen);
+    g_assert_nonnull(emesh_inst_loop(inst, play.loops[0]->worker));
+    g_assert_null(emesh_inst_loop(inst, s.workers[0]));
+    stage_down(&s, inst);
+    finish(&s, inst);
+}
+
+static const char *
+about(const emesh_host *host, const char *name)
+{
+    for (uint32_t i = 0; i < host->n_about; i++)
+        if (strlen(name) == host->about[i].name_len && strcmp(host->about[i].name, name) == 0)
+            return host->about[i].value;
+    return NULL;
+}
+
+static void
+test_about(void)
+{
+    stage s;
+    struct stat st;
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &home_plugin, "my-store", "");
+    g_autofree char *data = g_build_filename(s.data, "my-store", NULL);
+    g_assert_cmpstr(about(play.host, "instance"), ==, "my-store");
+    g_assert_cmpstr(about(play.host, "component"), ==, "home");
+    g_assert_cmpstr(about(play.host, "node"), ==, "node-1");
+    g_assert_nonnull(about(play.host, "version"));
+    g_assert_cmpstr(about(play.host, "data-dir"), ==, data);
+    g_assert_cmpint(stat(data, &st), ==, 0);
+    g_assert_cmpuint(st.st_mode & 07777, ==, 0700);
+    g_assert_true(play.host->service(play.host, EMESH_LOOP_ID) == &emesh_loop_service);
+    g_assert_null(play.host->service(play.host, "emesh.oracle/1"));
+    g_assert_true(emesh_inst_of(play.host) == inst);
+    stage_down(&s, inst); /* never was up */
+    assert_calls("create destroy ");
+    finish(&s, inst);
+}
+
+static void
+fails_up(const emesh_plugin *plugin, const char *text, int32_t code, const char *calls,
+         const char *reason)
+{
+    stage s;
+
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, plugin, "one", text);
+    g_assert_cmpint(stage_up(&s, inst), ==, code);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_FAILED);
+    assert_calls(calls);
+    g_assert_cmpstr(inst->reason, ==, reason);
+    finish(&s, inst);
+}
+
+static void
+test_start_fails(void)
+{
+    play_reset();
+    play.start = FAILING;
+    fails_up(&workers_plugin, "", EMESH_E_IO, "create start stop destroy ",
+             "io: the disk is gone");
+}
+
+static void
+test_refuse_unavailable(void)
+{
+    play_reset();
+    play.health = EMESH_HEALTH_DEGRADED;
+    fails_up(&workers_plugin, "on-unavailable = refuse\n", EMESH_E_UNAVAILABLE,
+             "create start stop destroy ", "unavailable: the broker is away");
+    play_reset();
+    play.health = EMESH_HEALTH_DEGRADED;
+    play.start = NEVER; /* the report alone ends it */
+    fails_up(&workers_plugin, "on-unavailable = refuse\n", EMESH_E_UNAVAILABLE,
+             "create start stop destroy ", "unavailable: the broker is away");
+}
+
+static void
+test_wait_unavailable(void)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    play.health = EMESH_HEALTH_DEGRADED;
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    g_assert_cmpuint(inst->health, ==, EMESH_HEALTH_DEGRADED);
+    g_assert_cmpstr(inst->reason, ==, "unavailable: the broker is away");
+    stage_down(&s, inst);
+    finish(&s, inst);
+}
+
+static void
+test_attach_fails(void)
+{
+    play_reset();
+    play.attach_fails_on = 2;
+    fails_up(&workers_plugin, "", EMESH_E_NO_MEMORY,
+             "create start attach attach detach stop destroy ", "no-memory: this lane is bad");
+    play_reset();
+    play.attach_fails_on = 1;
+    fails_up(&home_plugin, "", EMESH_E_NO_MEMORY, "create start attach stop destroy ",
+             "no-memory: this lane is bad");
+}
+
+static void
+refuses(stage *s, const emesh_plugin *plugin, const char *text, int code, const char *message)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(stage_try(s, plugin, "one", text, &error));
+    g_assert_error(error, EMESH_REFUSED, code);
+    g_assert_cmpstr(error->message, ==, message);
+}
+
+static void
+test_refused(void)
+{
+    static const emesh_need want_all[] = { { EMESH_LOOP_ID, sizeof(emesh_loop_api) + 8 } };
+    static const emesh_need want_none[] = { { "emesh.oracle/1", 8 } };
+    emesh_component needy = home;
+    const emesh_component *list[] = { &needy };
+    emesh_plugin plugin = home_plugin;
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    plugin.components = list;
+    needy.needs = want_all;
+    refuses(&s, &plugin, "", EMESH_REFUSED_NEED,
+            "E20 component home needs 88 bytes of service emesh.loop/1, this host has 80: use a "
+            "newer host, or a build of the plugin for this one");
+    needy.needs = want_none;
+    refuses(&s, &plugin, "", EMESH_REFUSED_NEED,
+            "E20 component home needs 8 bytes of service emesh.oracle/1, this host has 0: use a "
+            "newer host, or a build of the plugin for this one");
+    assert_calls("");
+    refuses(&s, &home_plugin, "[options]\nlevel = 51\n", EMESH_REFUSED_CONFIG,
+            "E23 50-one.conf:4: level: only even levels below 50 exist");
+    assert_calls("");
+    play.failing_create = true;
+    refuses(&s, &home_plugin, "[options]\nlevel = 3\n", EMESH_REFUSED_CREATE,
+            "E24 50-one.conf:4: level: no luck");
+    assert_calls("create destroy ");
+    play.no_self = true;
+    refuses(&s, &home_plugin, "", EMESH_REFUSED_CREATE, "E24 default: level: no luck");
+    assert_calls("create ");
+    stage_close(&s);
+}
+
+static void
+test_down_while_starting(void)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    play.start = NEVER;
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    s.up_over = false;
+    emesh_inst_up(inst, NULL, NULL);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_STARTING);
+    stage_down(&s, inst);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_STOPPED);
+    assert_calls("create start stop destroy ");
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 0);
+    finish(&s, inst);
+}
+
+static void
+test_drain_is_cut(void)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    play.drain = NEVER;
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    stage_down(&s, inst);
+    assert_calls("create start attach drain detach stop destroy ");
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 0); /* completed in stop: late, but right */
+    finish(&s, inst);
+}
+
+static void
+test_twice(void)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    play.start = play.drain = play.detach = play.stop = TWICE;
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    stage_down(&s, inst);
+    assert_calls("create start attach attach drain drain detach detach stop destroy ");
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 6);
+    play.host->complete(play.host, play.start_op, EMESH_OK, NULL, NULL);
+    play.host->complete(play.host, NULL, EMESH_OK, NULL, NULL);
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 8);
+    finish(&s, inst);
+}
+
+static void
+op_lost(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    g_assert_null(err);
+    g_assert_null(value);
+    *(int32_t *)ctx = code;
+}
+
+static void
+test_left_open(void)
+{
+    stage s;
+    int32_t codes[2] = { 0 };
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    (void)emesh_op_new(inst, s.env.main, NULL, op_lost, &codes[0]);
+    (void)emesh_op_new(inst, s.workers[1], NULL, op_lost, &codes[1]);
+    stage_down(&s, inst);
+    g_assert_cmpint(codes[0], ==, EMESH_E_LOST);
+    g_assert_cmpint(codes[1], ==, EMESH_E_LOST);
+    g_assert_cmpuint(counts_of(inst).ops_bad, ==, 2);
+    finish(&s, inst);
+}
+
+static void *
+take_number(const emesh_inst *inst, const void *result)
+{
+    (void)inst;
+    return GUINT_TO_POINTER(*(const uint32_t *)result + 1);
+}
+
+static void
+number_done(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    bool *done = ctx;
+
+    g_assert_cmpint(code, ==, EMESH_E_BUSY);
+    g_assert_cmpint(err->code, ==, EMESH_E_BUSY);
+    g_assert_cmpstr(err->text, ==, "shor");
+    g_assert_cmpstr(err->option, ==, "");
+    g_assert_cmpuint(GPOINTER_TO_UINT(value), ==, 43);
+    *done = true;
+}
+
+/* The result is taken on the spot: what lies behind the plugin's pointer may be gone at once. An
+ * error record of an older, shorter version is zero-extended. */
+static void
+test_result(void)
+{
+    stage s;
+    bool done = false;
+    emesh_error err = { .size = offsetof(emesh_error, text) + 4, .text = "shorter" };
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    emesh_op *op = emesh_op_new(inst, s.env.main, take_number, number_done, &done);
+    uint32_t *number = g_new(uint32_t, 1);
+    *number = 42;
+    play.host->complete(play.host, op, EMESH_E_BUSY, &err, number);
+    g_free(number);
+    g_assert_false(done); /* never from within the plugin's call */
+    stage_wait_flag(&done);
+    stage_down(&s, inst);
+    finish(&s, inst);
+}
+
+/* ---- health ---- */
+
+static struct {
+    uint32_t down, running;
+    bool again;
+} seen;
+
+static void
+going_down(void *ctx, emesh_inst *inst, emesh_job *done)
+{
+    g_assert_cmpint(inst->state, ==, EMESH_INST_DRAINING);
+    seen.down++;
+    emesh_worker_post(((stage *)ctx)->env.main, done);
+}
+
+static void
+state_changed(void *ctx, emesh_inst *inst)
+{
+    (void)ctx;
+    seen.running += inst->state == EMESH_INST_RUNNING;
+    seen.again = seen.running == 2;
+}
+
+static void *
+report_failed(void *data)
+{
+    emesh_error err = { .size = sizeof err, .code = EMESH_E_CORRUPT, .text = "block 7 is bad" };
+
+    (void)data;
+    for (uint32_t i = 0; i < 100; i++)
+        play.host->report(play.host, i % 2 ? EMESH_HEALTH_OK : EMESH_HEALTH_DEGRADED, NULL);
+    play.host->report(play.host, EMESH_HEALTH_FAILED, &err);
+    play.host->report(play.host, EMESH_HEALTH_OK, NULL); /* too late for this life */
+    return NULL;
+}
+
+static void
+test_restart(void)
+{
+    stage s;
+    pthread_t thread;
+
+    play_reset();
+    memset(&seen, 0, sizeof seen);
+    stage_open(&s);
+    s.env.events =
+        (emesh_inst_events){ .going_down = going_down, .state_changed = state_changed, .ctx = &s };
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    g_assert_cmpint(pthread_create(&thread, NULL, report_failed, NULL), ==, 0);
+    pthread_join(thread, NULL);
+    stage_wait_flag(&seen.again);
+    g_assert_cmpuint(seen.down, ==, 1);
+    g_assert_cmpuint(counts_of(inst).restarts, ==, 1);
+    g_assert_cmpuint(inst->health, ==, EMESH_HEALTH_OK);
+    g_assert_cmpstr(inst->reason, ==, "");
+    stage_down(&s, inst);
+    g_assert_cmpuint(seen.down, ==, 2);
+    assert_calls("create start attach attach drain drain detach detach stop destroy "
+                 "create start attach attach drain drain detach detach stop destroy ");
+    finish(&s, inst);
+}
+
+static bool
+is_failed(const void *ctx)
+{
+    return ((const emesh_inst *)ctx)->state == EMESH_INST_FAILED;
+}
+
+static void
+test_down_before_restart(void)
+{
+    stage s;
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    (void)report_failed(NULL);
+    stage_wait(is_failed, inst);
+    g_assert_cmpstr(inst->reason, ==, "corrupt: block 7 is bad");
+    stage_down(&s, inst);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_STOPPED);
+    g_assert_cmpuint(counts_of(inst).restarts, ==, 0);
+    finish(&s, inst);
+}
+
+/* ---- apply ---- */
+
+static emesh_config *
+config_with(const char *level)
+{
+    g_autofree char *text =
+        g_strdup_printf("[instance]\ncomponent = x\n[options]\nlevel = %s\n", level);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(emesh_conf) conf = emesh_conf_parse("50-one.conf", text, strlen(text), &error);
+    emesh_config *config =
+        emesh_config_new(emesh_conf_instance_at(conf, 0)->options, options, 1,
+                         sizeof(emesh_option), NULL, 0, &error);
+
+    g_assert_no_error(error);
+    return config;
+}
+
+static void
+test_apply(void)
+{
+    stage s;
+    g_autoptr(emesh_config) seven = config_with("7");
+    g_autoptr(emesh_config) eight = config_with("8");
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    emesh_inst_up(inst, NULL, NULL);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_STARTING);
+    emesh_inst_apply(inst, seven); /* too early: told when it runs */
+    assert_calls("create start ");
+    stage_down(&s, inst);
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK); /* a new life is created with it */
+    assert_calls("stop destroy create start attach attach ");
+    emesh_inst_apply(inst, eight);
+    g_assert_true(emesh_inst_config(inst) == eight);
+    stage_down(&s, inst); /* at once; the lanes still hear of it first */
+    assert_calls("apply-main apply apply drain drain detach detach stop destroy ");
+    g_assert_cmpuint(play.applied, ==, 8);
+    finish(&s, inst);
+}
+
+/* ---- tasks ---- */
+
+typedef struct job_task {
+    emesh_task task;
+    int32_t code;
+    bool ran;
+    bool on_main;
+    emesh_loop *home;
+} job_task;
+
+static void
+task_runs(emesh_task *task, int32_t code)
+{
+    job_task *mine = (job_task *)task;
+
+    mine->code = code;
+    mine->on_main = !emesh_worker_is_current(mine->home->worker);
+    __atomic_store_n(&mine->ran, true, __ATOMIC_RELEASE);
+}
+
+static void
+work_runs(emesh_task *task, int32_t code)
+{
+    job_task *mine = (job_task *)task;
+
+    g_assert_cmpint(code, ==, EMESH_OK);
+    g_usleep(20000); /* blocking work, which is what the pool is for */
+    mine->task.run = task_runs;
+    emesh_loop_service.post(mine->home, task);
+}
+
+/* Work under way when stop is completed is waited for, and its way home runs, CLOSED, on main. */
+static void
+test_work_is_awaited(void)
+{
+    stage s;
+    job_task work = { .task.run = work_runs }, late = { .task.run = task_runs };
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &glib_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    work.home = late.home = play.loops[1];
+    emesh_loop_service.work(play.host, &work.task);
+    emesh_loop_service.post(play.loops[1], &late.task);
+    stage_down(&s, inst);
+    g_assert_true(late.ran);
+    g_assert_cmpint(late.code, ==, EMESH_OK);
+    g_assert_false(late.on_main);
+    g_assert_true(work.ran);
+    g_assert_cmpint(work.code, ==, EMESH_E_CLOSED);
+    g_assert_true(work.on_main);
+    finish(&s, inst);
+}
+
+static const emesh_host *left[2]; /* for the leak checker: they are left on purpose */
+static uint32_t n_left;
+
+static void
+never_in_time(answer *step, const char *calls, const char *reason)
+{
+    stage s;
+
+    stage_open(&s);
+    s.env.step_limit_ns = 50000000;
+    *step = NEVER;
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    stage_down(&s, inst);
+    g_assert_cmpint(inst->state, ==, EMESH_INST_FAILED);
+    g_assert_cmpstr(inst->reason, ==, reason);
+    assert_calls(calls);
+    emesh_inst_free(inst); /* leaves it alone */
+    left[n_left++] = play.host;
+    g_assert_true(emesh_inst_of(play.host) == inst);
+    stage_close(&s);
+    *step = AT_ONCE;
+}
+
+static void
+test_abandoned(void)
+{
+    play_reset();
+    never_in_time(&play.stop, "create start attach drain detach stop ",
+                  "timeout: stop was not completed in time: abandoned");
+    play_reset();
+    never_in_time(&play.detach, "create start attach drain detach ",
+                  "timeout: detach was not completed in time: abandoned");
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/abi/life/home", test_home);
+    g_test_add_func("/abi/life/workers", test_workers);
+    g_test_add_func("/abi/life/from-threads", test_from_threads);
+    g_test_add_func("/abi/life/glib", test_glib);
+    g_test_add_func("/abi/life/glib-context", test_glib_context);
+    g_test_add_func("/abi/life/brief", test_brief);
+    g_test_add_func("/abi/life/about", test_about);
+    g_test_add_func("/abi/life/start-fails", test_start_fails);
+    g_test_add_func("/abi/life/refuse-unavailable", test_refuse_unavailable);
+    g_test_add_func("/abi/life/wait-unavailable", test_wait_unavailable);
+    g_test_add_func("/abi/life/attach-fails", test_attach_fails);
+    g_test_add_func("/abi/life/refused", test_refused);
+    g_test_add_func("/abi/life/down-while-starting", test_down_while_starting);
+    g_test_add_func("/abi/life/drain-is-cut", test_drain_is_cut);
+    g_test_add_func("/abi/life/twice", test_twice);
+    g_test_add_func("/abi/life/left-open", test_left_open);
+    g_test_add_func("/abi/life/result", test_result);
+    g_test_add_func("/abi/life/restart", test_restart);
+    g_test_add_func("/abi/life/down-before-restart", test_down_before_restart);
+    g_test_add_func("/abi/life/apply", test_apply);
+    g_test_add_func("/abi/life/work-is-awaited", test_work_is_awaited);
+    g_test_add_func("/abi/life/abandoned", test_abandoned);
+    return g_test_run();
+}
