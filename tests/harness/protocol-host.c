@@ -343,6 +343,16 @@ ph_feed(ph_conn *c, const void *bytes, size_t len)
 }
 
 void
+ph_writable(ph_conn *c)
+{
+    c->busy = false;
+    ph_enter(c->host);
+    c->ops->room(c->ctx, (emesh_conn *)c);
+    ph_leave(c->host);
+    ph_run(c->host);
+}
+
+void
 ph_eof(ph_conn *c)
 {
     c->eof_due = true;

@@ -98,6 +98,7 @@ void ph_free(ph_host *h);
 ph_conn *ph_connect(ph_host *h);
 /* Appends to what is unread and hands it over as the real host would. */
 void ph_feed(ph_conn *c, const void *bytes, size_t len);
+void ph_writable(ph_conn *c);           /* after BUSY: there is room */
 void ph_eof(ph_conn *c);               /* the peer sends no more */
 void ph_cut(ph_conn *c, int32_t code); /* closed(code) */
 /* Lets the mesh answer what the auto_ flags say, runs closes and unread input, until at rest. */
