@@ -95,9 +95,10 @@ test_escapes(void)
     for (int i = 0; i < 128; i++)
         all[i] = (char)i;
     check_round(all, sizeof all);
-    check_round("", 0);
-    check_round("plain text of more than eight bytes", 35);
-    check_round("\xf0\x9f\x98\x80 \"quoted\" \\ \n \xc3\xa9", 22);
+    static const char *const texts[] = { "", "plain text of more than eight bytes",
+                                         "\xf0\x9f\x98\x80 \"quoted\" \\ \n \xc3\xa9" };
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        check_round(texts[i], strlen(texts[i]));
     for (size_t at = 0; at < 40; at++) { /* a quote at every place of the eight-byte steps */
         char text[40];
         memset(text, 'x', sizeof text);
