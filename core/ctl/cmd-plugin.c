@@ -25,8 +25,7 @@ static const ctl_column options[] = {
     { "default", "DEFAULT", CTL_TEXT },  { "range", "RANGE", CTL_TEXT },
     { "required", "REQUIRED", CTL_FLAG }, { "repeated", "REPEATED", CTL_FLAG },
     { "secret", "SECRET", CTL_FLAG },    { "live", "LIVE", CTL_FLAG },
-    { "deprecated", "DEPRECATED", CTL_FLAG }, { "help", "MEANING", CTL_TEXT },
-    { NULL, NULL, CTL_TEXT },
+    { "deprecated", "DEPRECATED", CTL_FLAG }, { NULL, NULL, CTL_TEXT },
 };
 
 int
@@ -75,6 +74,24 @@ options_of(JsonArray *rows, const char *component, const char *section)
     return some;
 }
 
+/* The table of options, each line followed by what the option means. */
+static void
+print_options(ctl *c, JsonArray *rows, const char *title)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    guint n = ctl_table(text, rows, NULL, options, c->colour, c->now_ms);
+    if (n == 0)
+        return;
+    g_auto(GStrv) lines = g_strsplit(text->str, "\n", -1);
+    fprintf(c->out, "\n%s%s%s\n%s\n", ctl_bold(c->colour), title, ctl_plain(c->colour), lines[0]);
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *help = ctl_field(json_array_get_object_element(rows, i), "help");
+        fprintf(c->out, "%s\n", lines[1 + i]);
+        if (*help != '\0')
+            fprintf(c->out, "    %s%s%s\n", ctl_dim(c->colour), help, ctl_plain(c->colour));
+    }
+}
+
 static void
 print_component(ctl *c, JsonArray *rows, JsonObject *row)
 {
@@ -89,7 +106,7 @@ print_component(ctl *c, JsonArray *rows, JsonObject *row)
     print_facts(c, row, facts);
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autoptr(JsonArray) some = options_of(rows, name, parts[i].section);
-        ctl_print_section(c, some, parts[i].title, NULL, options);
+        print_options(c, some, parts[i].title);
     }
 }
 

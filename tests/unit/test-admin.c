@@ -4,6 +4,7 @@
  */
 #include "admin/command.h"
 #include "admin/json.h"
+#include "config/config.h"
 
 #include <string.h>
 
@@ -170,6 +171,43 @@ test_errors(void)
     g_assert_cmpstr(emesh_code_name(-9999), ==, "failed");
 }
 
+/* Is every option of a table told in eventmeshd(8), with its default? */
+static void
+assert_documented(const char *page, const emesh_option *options, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if ((options[i].may & EMESH_OPT_HIDDEN) != 0)
+            continue;
+        g_auto(GStrv) parts = g_strsplit(options[i].name, "-", -1);
+        g_autofree char *name = g_strjoinv("\\\\-", parts); /* as roff writes a hyphen, in a regex */
+        g_autofree char *pattern =
+            options[i].value == NULL
+                ? g_strdup_printf("\\n\\.TP\\n\\.BR? (.* )?%s( .*)?\\n", name)
+                : g_strdup_printf("\\n\\.TP\\n\\.BR? (.* )?%s \" \\(%s\\)", name, options[i].value);
+        if (!g_regex_match_simple(pattern, page, 0, 0))
+            g_error("doc/man/eventmeshd.8 lacks %s (default %s)", options[i].name,
+                    options[i].value != NULL ? options[i].value : "none");
+    }
+}
+
+static void
+test_daemon_page(void)
+{
+    g_autofree char *path = g_build_filename(g_getenv("EMESH_SOURCE"), "doc", "man",
+                                             "eventmeshd.8", NULL);
+    g_autofree char *page = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t n = 0;
+    g_file_get_contents(path, &page, NULL, &error);
+    g_assert_no_error(error);
+    const emesh_option *options = emesh_daemon_option_table(&n);
+    assert_documented(page, options, n);
+    options = emesh_topic_option_table(&n);
+    assert_documented(page, options, n);
+    options = emesh_group_option_table(&n);
+    assert_documented(page, options, n);
+}
+
 typedef struct home {
     emesh_worker *worker;
     emesh_job ask;
@@ -252,5 +290,6 @@ main(int argc, char **argv)
     g_test_add_func("/admin/depth", test_depth);
     g_test_add_func("/admin/errors", test_errors);
     g_test_add_func("/admin/post", test_post);
+    g_test_add_func("/admin/daemon-page", test_daemon_page);
     return g_test_run();
 }
