@@ -193,7 +193,10 @@ input_came(emesh_conn *conn, uint32_t n)
 {
     conn->in.end += n;
     conn->last_ns = emesh_worker_now(conn->lane->worker);
-    conn->got_byte = true;
+    if (!conn->got_byte) {
+        conn->got_byte = true;
+        emesh_conn_arm(conn); /* from the first byte's limit to the idle one */
+    }
     if (conn->port)
         __atomic_store_n(&conn->port->bytes_in, conn->port->bytes_in + n, __ATOMIC_RELAXED);
 }

@@ -5,7 +5,7 @@
  *
  * Memory: each lane counts what its connections hold and adds it to the listeners' account in
  * larger steps. When the account is over its limit, connections stop reading (starve) and look
- * again 20 times a second; after five seconds without a change each lane ends the connection that
+ * again 20 times a second; after two seconds without a change each lane ends the connection that
  * holds most, so that halves of messages can never block everybody for good.
  */
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "tls.h"
 
 #define STARVED_LOOK_NS (NET_SECOND / 20)
-#define STARVED_MOST_NS (5ull * NET_SECOND)
+#define STARVED_MOST_NS (2ull * NET_SECOND)
 #define ACCOUNT_STEP (64 * 1024)
 
 static void starved_look(emesh_alarm *alarm);

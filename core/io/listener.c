@@ -241,6 +241,17 @@ emesh_listeners_free(emesh_listeners *listeners)
 
 /* ---- open ---- */
 
+/* SO_REUSEADDR comes with listening only. Accepted connections inherit it, so that those that
+ * outlive us do not keep the next server from binding; on a socket that is merely bound it would
+ * let a second instance bind the same address without an error. */
+static bool
+begin_listening(int fd)
+{
+    int on = 1;
+    return listen(fd, BACKLOG) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+}
+
 static void
 run_open(emesh_job *job)
 {
@@ -274,7 +285,7 @@ emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accep
         if (listeners->self_accept)
             continue;
         for (uint32_t a = 0; a < listeners->n_addresses; a++) {
-            if (listen(emesh_listeners_port(listeners, i, a)->fd.fd, BACKLOG) != 0)
+            if (!begin_listening(emesh_listeners_port(listeners, i, a)->fd.fd))
                 g_critical("cannot listen on %s: %s", listeners->bound[a].text,
                            g_strerror(errno));
         }
@@ -294,7 +305,7 @@ emesh_listeners_take(emesh_listeners *listeners, uint32_t lane, uint32_t index, 
     if (port->fd.fd < 0)
         return EMESH_E_CLOSED;
     int copy = fcntl(port->fd.fd, F_DUPFD_CLOEXEC, 3);
-    if (copy < 0 || listen(copy, BACKLOG) != 0) {
+    if (copy < 0 || !begin_listening(copy)) {
         if (copy >= 0)
             close(copy);
         return EMESH_E_IO;
