@@ -132,10 +132,10 @@ const emesh_conn_limits *emesh_conn_limits_of(const emesh_conn *conn);
 emesh_net_lane *emesh_net_lane_of(emesh_loop *loop); /* made on first use */
 /* delta bytes more (or less) are held by conn. */
 void emesh_net_account(emesh_conn *conn, int64_t delta);
-bool emesh_net_over(const emesh_net_lane *lane); /* is the listeners' memory used up? */
+bool emesh_net_over(const emesh_conn *conn); /* is the listeners' memory used up for conn? */
 void emesh_net_starve(emesh_conn *conn);
 void emesh_net_lane_close_accepted(emesh_net_lane *lane);
-void emesh_net_lane_relieve(emesh_net_lane *lane); /* ends the one that holds most */
+void emesh_net_lane_relieve(emesh_net_lane *lane); /* ends those that hold most */
 
 /* ---- conn.c ---- */
 /* fd < 0: comes later. Watched and armed by emesh_conn_begin(). */

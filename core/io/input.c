@@ -119,7 +119,7 @@ input_room(emesh_conn *conn)
     if (want > size)
         size = MIN(want, MAX(size, 4 * (size_t)unread));
     size = MIN(size, MAX((size_t)most, (size_t)NET_READ_MIN));
-    if ((conn->port && emesh_net_over(conn->lane)) || !input_move(conn, size)) {
+    if (emesh_net_over(conn) || !input_move(conn, size)) {
         emesh_net_starve(conn);
         return 0;
     }

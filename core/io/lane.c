@@ -4,9 +4,10 @@
  * memory. The lane's thread.
  *
  * Memory: each lane counts what its connections hold and adds it to the listeners' account in
- * larger steps. When the account is over its limit, connections stop reading (starve) and look
- * again 20 times a second; after two seconds without a change each lane ends the connection that
- * holds most, so that halves of messages can never block everybody for good.
+ * larger steps. When seven eighths of the limit are used, connections that hold something already
+ * stop reading (starve) and look again 20 times a second; the last eighth is for those that hold
+ * next to nothing, so that small messages still pass. After two seconds without a change each lane
+ * ends the connections that hold most: halves of messages never block everybody for good.
  */
 #include <string.h>
 
@@ -54,11 +55,20 @@ emesh_net_account(emesh_conn *conn, int64_t delta)
     }
 }
 
-bool
-emesh_net_over(const emesh_net_lane *lane)
+static bool
+used_is_over(const emesh_net_lane *lane, uint64_t limit)
 {
     int64_t all = __atomic_load_n(&lane->listeners->memory, __ATOMIC_RELAXED) + lane->memory;
-    return all > 0 && (uint64_t)all >= lane->listeners->max_memory;
+    return all > 0 && (uint64_t)all >= limit;
+}
+
+bool
+emesh_net_over(const emesh_conn *conn)
+{
+    if (!conn->port)
+        return false;
+    uint64_t most = conn->lane->listeners->max_memory;
+    return used_is_over(conn->lane, conn->held <= NET_SMALL ? most : most / 8 * 7);
 }
 
 void
@@ -84,15 +94,16 @@ starved_look(emesh_alarm *alarm)
     emesh_net_lane *lane = EMESH_OWNER(alarm, emesh_net_lane, starved_alarm);
     uint64_t now = emesh_worker_now(lane->worker);
 
-    if (!emesh_net_over(lane)) {
-        while (!emesh_ring_empty(&lane->starved)) {
-            emesh_conn *conn = EMESH_OWNER(lane->starved.next, emesh_conn, starved_link);
-            emesh_link_remove(&conn->starved_link);
-            conn->starved = false;
-            emesh_conn_flush(conn);
-            emesh_conn_call(conn);
-        }
-        return;
+    emesh_link *at = lane->starved.next;
+    while (at != &lane->starved) {
+        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, starved_link);
+        at = at->next;
+        if (emesh_net_over(conn))
+            continue;
+        emesh_link_remove(&conn->starved_link);
+        conn->starved = false;
+        emesh_conn_flush(conn);
+        emesh_conn_call(conn);
     }
     if (emesh_ring_empty(&lane->starved))
         return;
@@ -103,36 +114,53 @@ starved_look(emesh_alarm *alarm)
     emesh_worker_alarm(lane->worker, alarm, now + STARVED_LOOK_NS);
 }
 
+static emesh_conn *
+holds_most(emesh_net_lane *lane)
+{
+    emesh_conn *most = NULL;
+
+    for (emesh_link *at = lane->conns.next; at != &lane->conns; at = at->next) {
+        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, link);
+        if (conn->port && conn->state != CONN_DEAD && (!most || conn->held > most->held))
+            most = conn;
+    }
+    return most;
+}
+
+static void
+log_relief(const emesh_conn *conn)
+{
+    emesh_listeners *listeners = conn->port->listeners;
+    char peer[EMESH_ADDR_TEXT];
+    uint32_t left_out = 0;
+
+    if (!emesh_log_limit_pass(&listeners->log_memory, emesh_worker_now(conn->lane->worker),
+                              &left_out))
+        return;
+    emesh_addr_format(&conn->peer, peer);
+    g_autofree char *text = g_strdup_printf(
+        "listener %s: all of max-memory (%" G_GUINT64_FORMAT " bytes) is in use; ended the "
+        "connection of %s, which held %zu bytes; raise max-memory or lower max-connections",
+        listeners->bound[conn->port->address].text, listeners->max_memory, peer, conn->held);
+    emesh_inst_log(listeners->inst, EMESH_LOG_WARNING, text);
+}
+
 void
 emesh_net_lane_relieve(emesh_net_lane *lane)
 {
     emesh_listeners *listeners = lane->listeners;
-    uint32_t others = MAX(__atomic_load_n(&listeners->connections, __ATOMIC_RELAXED), 1u);
-    emesh_conn *most = NULL;
-    uint32_t left_out = 0;
 
-    if (!emesh_net_over(lane))
-        return;
-    for (emesh_link *at = lane->conns.next; at != &lane->conns; at = at->next) {
-        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, link);
-        if (conn->state != CONN_DEAD && (!most || conn->held > most->held))
-            most = conn;
+    while (used_is_over(lane, listeners->max_memory / 4 * 3)) {
+        uint32_t all = MAX(__atomic_load_n(&listeners->connections, __ATOMIC_RELAXED), 1u);
+        emesh_conn *most = holds_most(lane);
+        /* The largest of all lanes holds at least its fair share; smaller ones are left alone. */
+        if (!most || most->held < listeners->max_memory / all / 2)
+            return;
+        log_relief(most);
+        emesh_conn_fail(most, EMESH_E_NO_MEMORY,
+                        "the listener's memory is used up and this connection holds %zu bytes",
+                        most->held);
     }
-    /* The largest of all lanes holds at least its fair share; smaller ones are left alone. */
-    if (!most || most->held < listeners->max_memory / others / 2)
-        return;
-    if (emesh_log_limit_pass(&listeners->log_memory, emesh_worker_now(lane->worker), &left_out)) {
-        char peer[EMESH_ADDR_TEXT];
-        emesh_addr_format(&most->peer, peer);
-        g_autofree char *text = g_strdup_printf(
-            "listener %s: all of max-memory (%" G_GUINT64_FORMAT " bytes) is in use; ended the "
-            "connection of %s, which held %zu bytes; raise max-memory or lower max-connections",
-            listeners->bound[most->port->address].text, listeners->max_memory, peer, most->held);
-        emesh_inst_log(listeners->inst, EMESH_LOG_WARNING, text);
-    }
-    emesh_conn_fail(most, EMESH_E_NO_MEMORY,
-                    "the listener's memory is used up and this connection holds %zu bytes of it",
-                    most->held);
 }
 
 /* Ends what the host accepted; the lane's part of close_all reports when the last is gone. */

@@ -101,7 +101,7 @@ emesh_output_write(emesh_conn *conn, const emesh_part *parts, uint32_t n)
     if (conn->state >= CONN_FLUSH)
         return EMESH_E_CLOSED;
     if (out->bytes >= mark * NET_BUSY_FACTOR ||
-        (out->bytes > 0 && conn->port && emesh_net_over(conn->lane))) {
+        (out->bytes > 0 && emesh_net_over(conn))) {
         conn->want_room = true;
         return EMESH_E_BUSY;
     }
