@@ -213,12 +213,11 @@ on_frame(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f)
     }
 }
 
+/* No call before n bytes are there; it holds until the next one. */
 static void
 need(tcp_session *s, size_t n)
 {
-    if (s->needed == n)
-        return;
-    s->needed = n;
+    s->needs = n > 0;
     if (s->lane->tcp->net->need(s->conn, n) == EMESH_E_TOO_LARGE)
         tcp_session_refuse(s, "a frame is larger than the listener's limit for input", NULL);
 }
@@ -236,10 +235,10 @@ read_frames(tcp_session *s, const emesh_part *in)
             return in->len;
         }
         if (state == TCP_FRAME_SHORT) {
-            need(s, in->len - at < TCP_FRAME_HEAD ? 0 : f.total);
+            if (in->len - at >= TCP_FRAME_HEAD)
+                need(s, f.total);
             break;
         }
-        need(s, 0);
         tcp_verdict verdict = on_frame(s, in, at, &f);
         if (verdict == TCP_CLOSE)
             return in->len;
@@ -259,6 +258,8 @@ on_data(void *ctx, emesh_conn *conn, const emesh_part *in)
         return in->len;
     if (!may_read(s))
         return 0;
+    if (s->needs)
+        need(s, 0);
     if (s->state != TCP_NEW)
         s->active_ns = tcp_now(s->lane);
     size_t at = read_frames(s, in);

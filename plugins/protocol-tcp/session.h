@@ -50,13 +50,13 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     uint64_t active_ns;  /* when it was last heard */
     uint64_t goodbye_ns; /* when the peer said goodbye; 0 = has not */
     uint64_t leave_ns;   /* LEAVING: until when what is under way is awaited */
-    size_t needed;       /* what net.need was told */
     uint8_t state;       /* tcp_state */
     uint8_t era;
     uint8_t purpose;
     uint8_t flavour; /* shown on this connection */
     tcp_convention convention;
     bool listening;
+    bool needs;   /* net.need was told how much a frame still lacks */
     bool full;    /* the mesh took a part only: reading waits for room */
     bool paused;  /* net.pause is on */
     bool blocked; /* a write said BUSY: windows are 0 until there is room */
