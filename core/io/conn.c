@@ -226,7 +226,8 @@ tell_closed(emesh_conn *conn)
     if (!conn->known)
         return;
     conn->known = false;
-    conn->ops->closed(conn->ctx, conn, conn->code, conn->code == EMESH_OK ? NULL : conn->err);
+    if (!conn->lane->ending)
+        conn->ops->closed(conn->ctx, conn, conn->code, conn->code == EMESH_OK ? NULL : conn->err);
 }
 
 void

@@ -86,7 +86,7 @@ typedef struct emesh_net_lane {
     int64_t memory;             /* not yet added to the listeners' account */
     void *dial_tls;             /* SSL_CTX for dialling, made on first use; tls.c */
     emesh_link lookups;         /* under way, lookup.c */
-    bool ending;                /* no new connection any more */
+    bool ending;                /* the plugin has detached: no call, no new connection */
 } emesh_net_lane;
 
 struct emesh_conn {

@@ -150,6 +150,7 @@ emesh_lookups_end(emesh_net_lane *lane)
 /* ---- net.resolve ---- */
 
 typedef struct resolving {
+    emesh_net_lane *lane;
     void (*found)(void *ctx, int32_t code, const emesh_slice *found, uint32_t n);
     void *ctx;
 } resolving;
@@ -162,6 +163,8 @@ resolved(void *ctx, int32_t code, const emesh_addr *addrs, uint32_t n, const cha
     emesh_slice slices[EMESH_LOOKUP_MOST];
 
     (void)text;
+    if (r->lane->ending)
+        return;
     for (uint32_t i = 0; i < n; i++) {
         emesh_addr_format(&addrs[i], texts[i]);
         slices[i] = (emesh_slice){ texts[i], strlen(texts[i]) };
@@ -178,9 +181,10 @@ emesh_net_resolve(emesh_loop *loop, const char *address, size_t len,
     char host[EMESH_HOST_MAX];
     uint16_t port = 0;
 
+    r->lane = emesh_net_lane_of(loop);
     r->found = found;
     r->ctx = ctx;
     if (emesh_addr_split(address, len, host, &port))
         host[0] = 0; /* the look-up says no, later as always */
-    emesh_lookup_begin(emesh_net_lane_of(loop), host, port, resolved, r);
+    emesh_lookup_begin(r->lane, host, port, resolved, r);
 }

@@ -58,7 +58,8 @@ typedef struct emesh_listener_info { /* for `status` */
 uint32_t emesh_net_listener_info(const emesh_listeners *listeners, emesh_listener_info *out,
                                  uint32_t cap); /* [main] returns how many there are */
 
-/* [lane] A lane is going: dialled connections left on it are aborted (closed() is called). */
+/* [lane] The plugin has detached: what it left open here, dialled connections and look-ups, is
+ * dropped without a call, for there is nobody to take it. */
 void emesh_net_lane_end(emesh_loop *loop);
 
 /* What "emesh.dial/1" says for an instance; set once before start. NULL members: defaults. */

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <gio/gio.h>
+
 #include "plugin/loader.h"
 #include "stage.h"
 
@@ -227,6 +229,7 @@ static const emesh_life_ops life = { .size = sizeof life, .check = life_check,
                                      .stop = life_stop, .destroy = life_destroy };
 static const emesh_life_ops short_life = { .size = sizeof short_life, .create = life_create,
                                            .destroy = life_destroy };
+static const emesh_option_group groups[] = { { "emesh.dial/1", "" } };
 static const emesh_option options[] = {
     { .name = "level", .value = "1", .type = EMESH_OPT_INT, .min = 0, .max = 99,
       .may = EMESH_OPT_LIVE, .help = "a number", .since = 100 },
@@ -244,6 +247,8 @@ static const emesh_need needs[] = { EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, ti
                                         .n_options = 1,                                      \
                                         .needs = needs,                                      \
                                         .n_needs = 1,                                        \
+                                        .groups = groups,                                    \
+                                        .n_groups = 1,                                       \
                                         .lanes = where };                                    \
     static const emesh_component *const id##_list[] = { &id };                               \
     static const emesh_plugin id##_plugin = { .size = sizeof id##_plugin,                    \
@@ -786,18 +791,18 @@ test_apply(void)
 
     play_reset();
     stage_open(&s);
-    emesh_inst *inst = stage_new(&s, &workers_plugin, "one", "");
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
     emesh_inst_up(inst, NULL, NULL);
     g_assert_cmpint(inst->state, ==, EMESH_INST_STARTING);
     emesh_inst_apply(inst, seven); /* too early: told when it runs */
     assert_calls("create start ");
     stage_down(&s, inst);
     g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK); /* a new life is created with it */
-    assert_calls("stop destroy create start attach attach ");
+    assert_calls("stop destroy create start attach ");
     emesh_inst_apply(inst, eight);
     g_assert_true(emesh_inst_config(inst) == eight);
-    stage_down(&s, inst); /* at once; the lanes still hear of it first */
-    assert_calls("apply-main apply apply drain drain detach detach stop destroy ");
+    stage_down(&s, inst); /* at once; the lane still hears of it first */
+    assert_calls("apply-main apply drain detach stop destroy ");
     g_assert_cmpuint(play.applied, ==, 8);
     finish(&s, inst);
 }
@@ -854,6 +859,84 @@ test_work_is_awaited(void)
     g_assert_true(work.ran);
     g_assert_cmpint(work.code, ==, EMESH_E_CLOSED);
     g_assert_true(work.on_main);
+    finish(&s, inst);
+}
+
+/* ---- left open on the net ---- */
+
+static void
+must_not_come(void *ctx, emesh_conn *conn, int32_t code, const emesh_error *err)
+{
+    (void)ctx, (void)conn, (void)code, (void)err;
+    note("closed");
+}
+
+static size_t
+nothing_read(void *ctx, emesh_conn *conn, const emesh_part *in)
+{
+    (void)ctx, (void)conn, (void)in;
+    return 0;
+}
+
+static void
+must_not_be_found(void *ctx, int32_t code, const emesh_slice *found, uint32_t n)
+{
+    (void)ctx, (void)code, (void)found, (void)n;
+    note("found");
+}
+
+typedef struct dialling {
+    emesh_job job;
+    char address[32];
+    bool done;
+} dialling;
+
+static void
+dial_on_lane(emesh_job *job)
+{
+    static const emesh_conn_ops ops = { .size = sizeof ops, .data = nothing_read,
+                                        .closed = must_not_come };
+    dialling *d = (dialling *)job;
+    emesh_dial spec = { .size = sizeof spec, .address = { d->address, strlen(d->address) } };
+    emesh_conn *conn;
+
+    g_assert_cmpint(emesh_net_service.dial(play.loops[0], &spec, &ops, NULL, &conn), ==, EMESH_OK);
+    emesh_net_service.resolve(play.loops[0], d->address, strlen(d->address), must_not_be_found,
+                              NULL);
+    __atomic_store_n(&d->done, true, __ATOMIC_RELEASE);
+}
+
+/* A plugin that detaches and leaves a connection behind is not called for it any more; nor does the
+ * connection live on. */
+static void
+test_left_on_net(void)
+{
+    stage s;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSocket) socket =
+        g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &error);
+    g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
+    g_autoptr(GSocketAddress) any = g_inet_socket_address_new(loopback, 0);
+    dialling d = { .job.run = dial_on_lane };
+    char byte;
+
+    g_assert_true(g_socket_bind(socket, any, TRUE, &error) && g_socket_listen(socket, &error));
+    g_autoptr(GSocketAddress) address = g_socket_get_local_address(socket, &error);
+    g_snprintf(d.address, sizeof d.address, "127.0.0.1:%u",
+               g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(address)));
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    emesh_worker_post(play.loops[0]->worker, &d.job);
+    g_autoptr(GSocket) peer = g_socket_accept(socket, NULL, &error); /* so it was dialled */
+    g_assert_no_error(error);
+    stage_down(&s, inst);
+    g_assert_true(__atomic_load_n(&d.done, __ATOMIC_ACQUIRE));
+    g_assert_cmpint(g_socket_receive(peer, &byte, 1, NULL, NULL), <=, 0);
+    pthread_mutex_lock(&play.lock);
+    g_assert_null(strstr(play.calls->str, "closed"));
+    pthread_mutex_unlock(&play.lock);
     finish(&s, inst);
 }
 
@@ -917,6 +1000,7 @@ main(int argc, char **argv)
     g_test_add_func("/abi/life/down-before-restart", test_down_before_restart);
     g_test_add_func("/abi/life/apply", test_apply);
     g_test_add_func("/abi/life/work-is-awaited", test_work_is_awaited);
+    g_test_add_func("/abi/life/left-on-net", test_left_on_net);
     g_test_add_func("/abi/life/abandoned", test_abandoned);
     return g_test_run();
 }
