@@ -88,8 +88,14 @@ emesh_work_gate_init(emesh_work_gate *gate, emesh_worker *main)
     gate->done = NULL;
 }
 
-static void
-work_gate_leave(emesh_work_gate *gate)
+void
+emesh_work_gate_enter(emesh_work_gate *gate)
+{
+    __atomic_add_fetch(&gate->count, 1, __ATOMIC_RELAXED);
+}
+
+void
+emesh_work_gate_leave(emesh_work_gate *gate)
 {
     emesh_worker *main = gate->main;
     /* Reaching zero needs the wait, so done was set before; nobody else looks at the gate then. */
@@ -101,7 +107,7 @@ void
 emesh_work_gate_wait(emesh_work_gate *gate, emesh_job *done)
 {
     gate->done = done;
-    work_gate_leave(gate);
+    emesh_work_gate_leave(gate);
 }
 
 uint32_t
@@ -118,7 +124,7 @@ run_on_pool(emesh_job *job)
     emesh_work_gate *gate = task->host[2];
 
     task->run(task, EMESH_OK); /* may post the task home: it is not ours afterwards */
-    work_gate_leave(gate);
+    emesh_work_gate_leave(gate);
 }
 
 static void
@@ -128,7 +134,7 @@ loop_work(const emesh_host *host, emesh_task *task)
     emesh_work_gate *gate = emesh_inst_work_gate(inst);
     emesh_job *job = task_job(task);
 
-    __atomic_add_fetch(&gate->count, 1, __ATOMIC_RELAXED);
+    emesh_work_gate_enter(gate);
     task->host[2] = gate;
     job->run = run_on_pool;
     emesh_pool_submit(emesh_inst_pool(inst), job);

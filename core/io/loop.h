@@ -30,6 +30,9 @@ typedef struct emesh_work_gate {
     emesh_job *done;
 } emesh_work_gate;
 void emesh_work_gate_init(emesh_work_gate *gate, emesh_worker *main);
+/* [any] Work that destroy must wait for begins; it ends (the gate may be gone afterwards). */
+void emesh_work_gate_enter(emesh_work_gate *gate);
+void emesh_work_gate_leave(emesh_work_gate *gate);
 /* [main] Once, after stop: done runs on main when no task of the instance is on the pool. */
 void emesh_work_gate_wait(emesh_work_gate *gate, emesh_job *done);
 uint32_t emesh_work_gate_outstanding(const emesh_work_gate *gate); /* [any] tasks on the pool */

@@ -9,8 +9,11 @@
 
 typedef struct emesh_state emesh_state;
 
-/* Makes dir (0700) if absent, takes DATA/core/lock (a second daemon is refused by name). */
+/* dir is DATA/core. Makes it (0700) if absent, takes its lock (a second daemon is refused by
+ * name). */
 emesh_state *emesh_state_open(const char *dir, GError **error);
+/* [main] Writes what is queued. The homes have stopped: answers not yet given are dropped. NULL is
+ * fine. */
 void emesh_state_close(emesh_state *state);
 /* [any] Writes pairs below space ("i:NAME:" of an instance, "pin:", "pos:"), all or nothing; done
  * runs on home. */
