@@ -339,14 +339,16 @@ static void
 conn_expire(emesh_conn *conn)
 {
     const emesh_conn_limits *limits = emesh_conn_limits_of(conn);
+    char peer[EMESH_ADDR_TEXT];
 
     switch ((emesh_conn_state)conn->state) {
     case CONN_DIAL:
         emesh_dialing_due(conn);
         break;
     case CONN_HANDSHAKE:
+        emesh_addr_format(&conn->peer, peer);
         emesh_conn_fail(conn, conn->port ? EMESH_E_TIMEOUT : EMESH_E_UNAVAILABLE,
-                        "the TLS handshake was not finished in time");
+                        "the TLS handshake with %s was not finished in time", peer);
         break;
     case CONN_OPEN:
         if (conn->stuffed_ns && !conn->paused)

@@ -16,15 +16,19 @@
 static void
 set_tls_error(GError **error, const char *option, const char *file)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_reason_error_string(code);
-    g_autofree char *why = NULL;
+    const char *reason = NULL;
+    unsigned long code;
+    bool system = false;
 
-    if (ERR_SYSTEM_ERROR(code))
-        reason = g_strerror(ERR_GET_REASON(code));
-    why = g_ascii_strdown(reason ? reason : "unknown reason", -1);
+    /* OpenSSL leaves a trail; an errno in it says most, else its last entry. */
+    while ((code = ERR_get_error()) != 0) {
+        if (system)
+            continue;
+        system = ERR_SYSTEM_ERROR(code);
+        reason = system ? g_strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    }
+    g_autofree char *why = g_ascii_strdown(reason ? reason : "no such thing in this file", -1);
     g_set_error(error, CONTEXT_ERROR, "cannot use %s = %s: %s", option, file, why);
-    ERR_clear_error();
 }
 
 /* A key with a pass phrase cannot be used by a daemon: no question is asked. */

@@ -259,7 +259,9 @@ emesh_tls_handshake(emesh_conn *conn)
     g_autofree char *why = tls_failure(conn);
     if (!emesh_output_send(conn)) /* the alert says it to the peer */
         return;
-    emesh_conn_fail(conn, code, "the TLS handshake failed: %s", why);
+    char peer[EMESH_ADDR_TEXT];
+    emesh_addr_format(&conn->peer, peer);
+    emesh_conn_fail(conn, code, "the TLS handshake with %s failed: %s", peer, why);
 }
 
 /* ---- bytes ---- */
