@@ -298,11 +298,9 @@ tcp_json_prefix(const void *text, size_t len)
 }
 
 bool
-tcp_json_is(const tcp_value *v, const char *text, size_t len)
+tcp_json_is_escaped(const tcp_value *v, const char *text, size_t len)
 {
     char decoded[64];
-    if (!v->escaped)
-        return v->len == len && memcmp(v->ptr, text, len) == 0;
     /* an escape takes at most six times its character */
     if (v->len > sizeof decoded || len > sizeof decoded)
         return false;

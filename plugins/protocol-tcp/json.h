@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define TCP_JSON_DEPTH 64u
 
@@ -57,8 +58,15 @@ bool tcp_json_end(tcp_json *j);
 bool tcp_json_valid(const void *text, size_t len);
 /* It is not a value, but more text behind it might make it one. */
 bool tcp_json_prefix(const void *text, size_t len);
+bool tcp_json_is_escaped(const tcp_value *v, const char *text, size_t len);
 /* Does this string (escapes counted in) read text? */
-bool tcp_json_is(const tcp_value *v, const char *text, size_t len);
+static inline bool
+tcp_json_is(const tcp_value *v, const char *text, size_t len)
+{
+    if (v->escaped)
+        return tcp_json_is_escaped(v, text, len);
+    return v->len == len && memcmp(v->ptr, text, len) == 0;
+}
 #define TCP_JSON_IS(v, text) tcp_json_is(v, text, sizeof(text) - 1)
 /* Decodes a string's escapes into out, which has room for v->len bytes; returns the length. */
 size_t tcp_json_decode(const tcp_value *v, char *out);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of the scanner: eight plain bytes at a time, the rest one character at a time.
- * Any thread.
+ * The inner loops of the scanner: sixteen or eight plain bytes at a time, the rest one character
+ * at a time. Any thread.
  */
 #include "text.h"
 #include "json.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define ONES 0x0101010101010101ull
 #define HIGH 0x8080808080808080ull
@@ -33,8 +36,27 @@ special(uint8_t c)
 static inline const uint8_t *
 plain(const uint8_t *p, const uint8_t *end)
 {
-    while (end - p >= 8 && special8(p) == 0)
-        p += 8;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
+    const __m128i control = _mm_set1_epi8(0x20);
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        /* signed: what is not ASCII is below 0x20 as well */
+        __m128i low = _mm_cmplt_epi8(v, control);
+        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back));
+        uint32_t hits = (uint32_t)_mm_movemask_epi8(_mm_or_si128(found, low));
+        if (hits != 0)
+            return p + __builtin_ctz(hits);
+    }
+#endif
+    for (; end - p >= 8; p += 8) {
+        uint64_t hits = special8(p);
+        if (hits == 0)
+            continue;
+        if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the lowest hit is exact */
+            return p + (__builtin_ctzll(hits) >> 3);
+        break;
+    }
     while (p < end && !special(*p))
         p++;
     return p;
