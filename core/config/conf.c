@@ -213,6 +213,11 @@ emesh_conf_load(const char *const *dirs, GError **error)
         add_file(conf, file->name, file->path, file->text, file->len, &problems);
     }
     finish(conf, &problems);
+    const emesh_conf_instance *admin = emesh_conf_instance_find(conf, "admin");
+    if (admin != NULL)
+        emesh_problems_add(&problems, admin->component_origin, NULL,
+                           "an instance may not be called \"admin\": that is the daemon's own "
+                           "administration; rename the file");
     if (!conf->incomplete) { /* else "no instance" may be an echo of what was told already */
         emesh_rules_check_instances(conf->topics, conf, &problems);
         emesh_rules_check_instances(conf->groups, conf, &problems);

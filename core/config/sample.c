@@ -115,16 +115,16 @@ emesh_config_sample(const char *component, const char *summary, const emesh_opti
             add_option(out, &instance[i], "");
 
     g_string_append(out, "\n[options]\n");
-    for (uint32_t i = 0; i < n; i++) {
-        emesh_option option;
-        if (emesh_option_take(options, i, option_size, &option))
-            add_option(out, &option, "");
-    }
     for (uint32_t g = 0; g < n_groups; g++) {
         uint32_t n_table;
         const emesh_option *table = emesh_option_group_table(groups[g].id, &n_table);
         for (uint32_t i = 0; i < n_table; i++)
             add_option(out, &table[i], groups[g].prefix != NULL ? groups[g].prefix : "");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        emesh_option option;
+        if (emesh_option_take(options, i, option_size, &option))
+            add_option(out, &option, "");
     }
     return g_string_free(out, FALSE);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plugin list, plugin show.
+ * plugin list, plugin show, plugin sample.
  */
 #include "ctl/output.h"
 
@@ -157,5 +157,16 @@ ctl_plugin_show(ctl *c, char **args, int n)
         ctl_print_json(c, rows);
     else
         print_plugin(c, rows);
+    return CTL_OK;
+}
+
+int
+ctl_plugin_sample(ctl *c, char **args, int n)
+{
+    (void)n;
+    g_autofree char *sample = ctl_offline_sample(c, args[0]);
+    if (sample == NULL)
+        return CTL_REFUSED;
+    fputs(sample, c->out);
     return CTL_OK;
 }

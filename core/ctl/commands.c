@@ -13,6 +13,8 @@ const ctl_command ctl_commands[] = {
       ctl_plugin_list },
     { "plugin show", "NAME", "plugin-dir", "everything a plugin says of itself", 1, 1,
       ctl_plugin_show },
+    { "plugin sample", "NAME", "plugin-dir", "a conf.d file for a plugin, every option explained", 1,
+      1, ctl_plugin_sample },
     { "topic list", "", "", "topics with their size and durability", 0, 0, ctl_topic_list },
     { "topic create", "NAME", "", "make a topic, as conf.d has it", 1, 1, ctl_topic_create },
     { "topic delete", "NAME", "", "delete a topic with all its events", 1, 1, ctl_topic_delete },

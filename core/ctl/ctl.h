@@ -78,6 +78,8 @@ void ctl_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 JsonArray *ctl_offline_check(ctl *c);
 /* Rows of plugin.show for a name in the plugin folders, or a path. NULL: says why. */
 JsonArray *ctl_offline_plugin(ctl *c, const char *name);
+/* The conf.d sample of each component of that plugin. NULL: says why. Given. */
+char *ctl_offline_sample(ctl *c, const char *name);
 
 /* ---- one function per command ---- */
 int ctl_status(ctl *c, char **args, int n);
@@ -85,6 +87,7 @@ int ctl_metrics(ctl *c, char **args, int n);
 int ctl_log_level(ctl *c, char **args, int n);
 int ctl_plugin_list(ctl *c, char **args, int n);
 int ctl_plugin_show(ctl *c, char **args, int n);
+int ctl_plugin_sample(ctl *c, char **args, int n);
 int ctl_topic_list(ctl *c, char **args, int n);
 int ctl_topic_create(ctl *c, char **args, int n);
 int ctl_topic_delete(ctl *c, char **args, int n);

@@ -6,6 +6,7 @@
 #include "admin/check.h"
 #include "admin/describe.h"
 #include "admin/json.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 
 #include <string.h>
@@ -81,4 +82,27 @@ ctl_offline_plugin(ctl *c, const char *name)
     }
     emesh_loader_free(loader);
     return rows;
+}
+
+char *
+ctl_offline_sample(ctl *c, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    emesh_loader *loader = loader_new(c);
+    const emesh_plugin *plugin = emesh_loader_open(loader, name, &error);
+    GString *text = g_string_new(NULL);
+    if (plugin == NULL)
+        ctl_say("plugin sample: %s", error->message);
+    for (uint32_t i = 0; plugin != NULL && i < plugin->n_components; i++) {
+        const emesh_component *component = plugin->components[i];
+        if (emesh_plugin_component(plugin, component->name) == NULL)
+            continue; /* of a kind that this version does not have */
+        g_autofree char *sample =
+            emesh_config_sample(component->name, component->summary, component->options,
+                                component->n_options, component->option_size, component->groups,
+                                component->n_groups);
+        g_string_append_printf(text, "%s%s", text->len > 0 ? "\n" : "", sample);
+    }
+    emesh_loader_free(loader);
+    return g_string_free(text, plugin == NULL);
 }

@@ -271,6 +271,9 @@ test_refusals(folders *f, gconstpointer unused)
         { "10-core.conf", INSTANCE("c"),
           "10-core.conf:1: an instance may not be called \"core\": the daemon keeps its own data "
           "under that name; rename the file" },
+        { "10-admin.conf", INSTANCE("c"),
+          "10-admin.conf:2: an instance may not be called \"admin\": that is the daemon's own "
+          "administration; rename the file" },
         { "10-A.conf", INSTANCE("c"),
           "10-A.conf:1: the instance would be called \"A\" after its file; name the file "
           "NN-NAME.conf, NAME of 1 to 63 of a-z, 0-9 and \"-\"" },
