@@ -113,6 +113,8 @@ tcp_session_leave(tcp_session *s, const char *why, uint64_t until_ns)
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
         return;
     }
+    if (s->state == TCP_LEAVING && until_ns < s->leave_ns)
+        s->leave_ns = until_ns; /* kicked, and now the instance goes */
     if (s->state != TCP_OPEN)
         return;
     s->state = TCP_LEAVING;

@@ -418,6 +418,92 @@ test_drain(void)
     ph_free(h);
 }
 
+static bool
+is(const char *state, const char *one, const char *two)
+{
+    return g_str_equal(state, one) || (two != NULL && g_str_equal(state, two));
+}
+
+static void
+reach_hello(ph_host *h, peer *p, const char *state)
+{
+    g_autofree char *agent = peer_agent('E', "g", "sub");
+    h->auto_open = !is(state, "opening", NULL);
+    if (is(state, "half a frame", NULL))
+        ph_feed(p->conn, "EventMesh0000\0\0\1\0\0\0\1\0{", 22);
+    else if (is(state, "opening", NULL))
+        peer_send(p, "HELLO_REQUEST", "1", NULL, agent, -1);
+    else if (!is(state, "new", NULL))
+        peer_hello(p, "g", "sub");
+}
+
+static void
+reach_state(ph_host *h, peer *p, const char *state, const emesh_event *e)
+{
+    h->auto_result = is(state, "full", "held");
+    h->auto_subscribe = !is(state, "subscribing", "waiting");
+    p->conn->busy = is(state, "held", NULL);
+    if (is(state, "full", NULL))
+        h->publish_room = 0;
+    if (is(state, "publishing", "full") || is(state, "leaving", "half closed") ||
+        is(state, "held", NULL))
+        peer_publish(p, "1", "T", "{}", "x");
+    for (int i = 0; !h->auto_subscribe && i <= is(state, "waiting", NULL); i++)
+        peer_send(p, "SUBSCRIBE_REQUEST", "1", NULL, "{\"topicList\":[{\"topic\":\"T\"}]}", -1);
+    if (is(state, "pushed", "blocked")) {
+        peer_subscribe(p, "T", "CLUSTERING", "ASYNC");
+        peer_listen(p);
+        p->conn->busy = is(state, "blocked", NULL);
+        ph_deliver(member(h, 0), &e, 1);
+    }
+    if (is(state, "goodbye", NULL))
+        peer_send(p, "CLIENT_GOODBYE_REQUEST", "1", NULL, NULL, -1);
+    if (is(state, "half closed", NULL))
+        ph_eof(p->conn);
+    if (is(state, "leaving", NULL))
+        ph_ask(ph_last_session(h), EMESH_ASK_CLOSE, "kick");
+}
+
+static void
+end_by(ph_host *h, peer *p, guint how)
+{
+    ph_session *s = ph_last_session(h);
+    if (how == 0)
+        ph_cut(p->conn, EMESH_E_LOST);
+    else if (how == 1)
+        ph_cut(p->conn, EMESH_E_TIMEOUT);
+    else if (how == 2)
+        ph_eof(p->conn);
+    else if (how == 3 && s != NULL && s->how != UINT32_MAX)
+        ph_ask(s, EMESH_ASK_CLOSE, "kick");
+    else if (how == 4)
+        ph_drain(h, SECOND);
+}
+
+/* The peer goes, the host closes, an operator kicks, the lane ends: in every state. */
+static void
+test_end_in_every_state(void)
+{
+    static const char *const states[] = { "new", "half a frame", "opening", "open", "publishing",
+                                          "full", "subscribing", "waiting", "pushed", "blocked",
+                                          "held", "goodbye", "half closed", "leaving" };
+    const emesh_event *e = event_text("T", "x");
+    for (guint i = 0; i < G_N_ELEMENTS(states) * 5; i++) {
+        const char *state = states[i / 5];
+        ph_host *h = host("");
+        g_autoptr(peer) p = peer_new(h, 'E');
+        reach_hello(h, p, state);
+        if (i / 5 > 2)
+            reach_state(h, p, state, e);
+        end_by(h, p, i % 5);
+        ph_advance(h, 2 * SECOND);
+        if (i % 5 == 4 && !h->op_done)
+            g_error("not drained: %s", state);
+        ph_free(h); /* checks that sessions, timers and references are gone */
+    }
+    emesh_event_unref(e);
+}
+
 /* ---- bad input ---- */
 
 static void
@@ -528,6 +614,7 @@ main(int argc, char **argv)
     g_test_add_func("/protocol-tcp/cut", test_cut);
     g_test_add_func("/protocol-tcp/tcp-scenario-27/kick", test_kick);
     g_test_add_func("/protocol-tcp/tcp-scenario-27/drain", test_drain);
+    g_test_add_func("/protocol-tcp/end-in-every-state", test_end_in_every_state);
     g_test_add_func("/protocol-tcp/tcp-scenario-29/bad-input", test_bad_input);
     g_test_add_func("/protocol-tcp/tcp-scenario-29/bytewise-and-coalesced",
                     test_bytewise_and_coalesced);
