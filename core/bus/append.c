@@ -83,8 +83,8 @@ fill(emesh_bus_lane *lane, const emesh_batch *batch, void *array, uint32_t strid
 typedef struct hop { /* a batch on its way to the store's only lane */
     emesh_job job;
     emesh_loop *loop;
-    uint32_t n;
-    char array[];
+    uint64_t n;
+    char array[]; /* emesh_append in the store's stride: aligned by what is before it */
 } hop;
 
 static void
@@ -92,7 +92,7 @@ hop_run(emesh_job *job)
 {
     hop *h = (hop *)job;
 
-    h->loop->inst->storage.append(h->loop->lane, (const emesh_append *)h->array, h->n);
+    h->loop->inst->storage.append(h->loop->lane, (const emesh_append *)h->array, (uint32_t)h->n);
     g_free(h);
 }
 

@@ -26,6 +26,7 @@ struct mesh {
     emesh_inst *store, *driver;
     char *data;
     bool own_data;
+    GPtrArray *clients; /* records outlive their sessions: tests look at what they saw */
 };
 
 struct mesh_client {
@@ -33,8 +34,10 @@ struct mesh_client {
     uint32_t lane;
     emesh_session *session;
     pthread_mutex_t lock;
+    bool closed;
     uint32_t opened, results, good, rooms, asked;
     int32_t last_code;
+    GPtrArray *subs;
 };
 
 typedef struct seen {
@@ -311,6 +314,27 @@ bring_down(emesh_inst *inst)
 }
 
 static void
+sub_free(void *data)
+{
+    mesh_sub *s = data;
+
+    for (uint32_t i = 0; i < s->seen->len; i++)
+        g_free(g_array_index(s->seen, seen, i).event_id);
+    g_array_unref(s->seen);
+    g_free(s);
+}
+
+static void
+client_free(void *data)
+{
+    mesh_client *c = data;
+
+    g_ptr_array_unref(c->subs);
+    pthread_mutex_destroy(&c->lock);
+    g_free(c);
+}
+
+static void
 add_services(mesh *m)
 {
     emesh_services_add(m->services, EMESH_LOOP_ID, &emesh_loop_service);
@@ -329,6 +353,7 @@ mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const 
     g_autofree char *core = NULL;
     const char *text = conf != NULL ? conf : "[topic *]\n";
 
+    m->clients = g_ptr_array_new_with_free_func(client_free);
     m->own_data = data == NULL;
     m->data = data != NULL ? g_strdup(data) : g_dir_make_tmp("emesh-mesh-XXXXXX", &error);
     g_assert_no_error(error);
@@ -389,6 +414,9 @@ mesh_free(mesh *m)
 {
     upping down = { 0 };
 
+    for (uint32_t i = 0; i < m->clients->len; i++)
+        if (!((mesh_client *)m->clients->pdata[i])->closed)
+            mesh_client_close(m->clients->pdata[i], EMESH_LEFT_ORDERLY);
     bring_down(m->driver);
     emesh_bus_close(m->bus, closed, &down);
     mesh_wait(upping_over, &down);
@@ -409,6 +437,7 @@ mesh_free(mesh *m)
     emesh_conf_unref(m->store_conf);
     emesh_conf_unref(m->driver_conf);
     emesh_log_free(m->log);
+    g_ptr_array_unref(m->clients);
     if (m->own_data)
         remove_tree(m->data);
     g_free(m->data);
@@ -450,6 +479,8 @@ mesh_client_new(mesh *m, uint32_t lane)
 {
     mesh_client *c = g_new0(mesh_client, 1);
 
+    g_ptr_array_add(m->clients, c);
+    c->subs = g_ptr_array_new_with_free_func(sub_free);
     c->m = m;
     c->lane = lane;
     pthread_mutex_init(&c->lock, NULL);
@@ -477,6 +508,7 @@ mesh_client_close(mesh_client *c, uint32_t how)
 {
     closing cl = { c, how };
 
+    c->closed = true;
     mesh_on_lane(c->m, c->lane, close_on_lane, &cl);
 }
 
@@ -493,6 +525,7 @@ publish_on_lane(void *ctx)
     publishing *p = ctx;
     g_autofree emesh_publish *items = g_new0(emesh_publish, p->n);
     g_autofree char *data = g_malloc0(p->size + 1);
+    int32_t taken;
 
     for (uint32_t i = 0; i < p->n; i++) {
         char id[64];
@@ -507,7 +540,8 @@ publish_on_lane(void *ctx)
         items[i].topic = (emesh_slice){ p->topic, strlen(p->topic) };
         items[i].cookie = i;
     }
-    p->taken = (uint32_t)MAX(0, emesh_client_service.publish(p->c->session, items, p->n));
+    taken = emesh_client_service.publish(p->c->session, items, p->n);
+    p->taken = taken > 0 ? (uint32_t)taken : 0;
     for (uint32_t i = 0; i < p->n; i++)
         emesh_event_unref(items[i].event);
 }
@@ -616,6 +650,7 @@ mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mo
     mesh_sub *s = g_new0(mesh_sub, 1);
     subscribing p = { s, topic, group, mode, window };
 
+    g_ptr_array_add(c->subs, s);
     s->c = c;
     s->ack = ack;
     s->seen = g_array_new(FALSE, FALSE, sizeof(seen));
