@@ -4,6 +4,8 @@
  */
 #include "admin/command.h"
 #include "admin/tables.h"
+#include "bus/commands.h"
+#include "delivery/commands.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +23,8 @@ static const emesh_command *const tables[] = {
     emesh_status_commands,
     emesh_plugin_commands,
     emesh_config_commands,
+    emesh_bus_commands,
+    emesh_delivery_commands,
     NULL,
 };
 

@@ -218,6 +218,7 @@ emesh_daemon_run(const emesh_daemon_args *args)
     daemon.loop = g_main_loop_new(NULL, FALSE);
     daemon.instances = g_ptr_array_new();
     daemon.loader = make_loader(args);
+    emesh_loader_log_to(daemon.loader, daemon.log);
     daemon.plan = emesh_plan_new((const char *const *)args->conf_dirs, daemon.loader);
     if (daemon.plan->wrong->len > 0) {
         emesh_log_say(daemon.log, EMESH_LOG_ERROR, "daemon", "%s", daemon.plan->wrong->str);
