@@ -245,31 +245,6 @@ emesh_daemon_run(const emesh_daemon_args *args)
 }
 
 
-static void
-dump_value(void *ctx, const char *key, const char *value, const char *origin)
-{
-    (void)ctx;
-    g_print("%s = %s    # %s\n", key, value, origin);
-}
-
-static void
-dump_all(const emesh_plan *plan)
-{
-    const emesh_conf_section *section = emesh_conf_daemon(plan->conf);
-
-    g_print("[daemon]\n");
-    for (uint32_t i = 0; section != NULL && i < emesh_conf_section_n(section); i++) {
-        emesh_conf_entry entry = emesh_conf_section_at(section, i);
-        dump_value(NULL, entry.key, entry.value, entry.origin);
-    }
-    for (uint32_t i = 0; i < plan->items->len; i++) {
-        const emesh_planned *planned = &g_array_index(plan->items, emesh_planned, i);
-        g_print("\n[instance] # %s\ncomponent = %s    # %s\n\n[options]\n", planned->conf->name,
-                planned->conf->component, planned->conf->component_origin);
-        emesh_config_each(planned->config, dump_value, NULL);
-    }
-}
-
 int
 emesh_daemon_check(const emesh_daemon_args *args, bool dump)
 {
@@ -282,7 +257,7 @@ emesh_daemon_check(const emesh_daemon_args *args, bool dump)
         g_printerr("%s\n", plan->wrong->str);
         code = plan->plugin_refused ? EMESH_EXIT_INSTANCE : EMESH_EXIT_CONFIG;
     } else if (dump) {
-        dump_all(plan);
+        emesh_plan_dump(plan);
     } else {
         g_print("configuration is fine: %u instances\n", plan->items->len);
     }

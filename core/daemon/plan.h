@@ -29,3 +29,5 @@ void emesh_plan_free(emesh_plan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(emesh_plan, emesh_plan_free)
 const emesh_planned *emesh_plan_find(const emesh_plan *plan, const char *name);
 bool emesh_planned_is_storage(const emesh_planned *planned);
+/* dump.c: every value with its origin to standard output, secrets masked. */
+void emesh_plan_dump(const emesh_plan *plan);
