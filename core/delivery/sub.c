@@ -429,6 +429,19 @@ emesh_sub_window(emesh_sub *sub, uint32_t number, uint16_t *place)
     return NULL;
 }
 
+/* A group on a plain store that has settled nothing yet has no position to come back to: what it was
+ * offered stays in the window until somebody joins. */
+static bool
+must_stay(const emesh_sub *sub)
+{
+    for (uint32_t i = 0; sub->keeps && i < sub->windows->len; i++) {
+        const emesh_window *window = sub->windows->pdata[i];
+        if (window->order.n > 0 && !window->has_floor)
+            return true;
+    }
+    return false;
+}
+
 static void
 pump(emesh_phased *item)
 {
@@ -443,7 +456,8 @@ pump(emesh_phased *item)
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
-    if (sub->consumers->len == 0 || sub->ending || sub->pausing || sub->cursor == NULL)
+    if (sub->ending || sub->pausing || sub->cursor == NULL ||
+        (sub->consumers->len == 0 && !must_stay(sub)))
         close_reader(sub);
     else
         emesh_sub_want(sub);

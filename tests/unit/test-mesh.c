@@ -261,6 +261,24 @@ test_positions_of_a_plain_store(void)
     mesh_free(m);
 }
 
+/* Nothing settled yet, so no position: what the only member left behind is still there. */
+static void
+test_unsettled_of_a_plain_store(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *a = mesh_client_new(m, 0), *b = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(a, "t", "g", EMESH_SUB_SHARED, 10, false);
+
+    mesh_publish(b, "t", "a", 3, 10);
+    mesh_deliveries(sub, 3);
+    mesh_client_close(a, EMESH_LEFT_CUT);
+    mesh_publish(b, "t", "b", 1, 10);
+    sub = mesh_subscribe(b, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(sub, 4);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 4);
+    mesh_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -276,5 +294,6 @@ main(int argc, char **argv)
     g_test_add_func("/mesh/groups-and-broadcast", test_groups_and_broadcast);
     g_test_add_func("/mesh/topic-goes", test_topic_goes);
     g_test_add_func("/mesh/positions-of-a-plain-store", test_positions_of_a_plain_store);
+    g_test_add_func("/mesh/unsettled-of-a-plain-store", test_unsettled_of_a_plain_store);
     return g_test_run();
 }
