@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import struct
 import subprocess
 import sys
 import time
@@ -162,6 +163,26 @@ def system_calls(folder):
     return rows
 
 
+def allocations(folder):
+    """Allocations per event, counted by a preloaded allocs.so; the rest of the process included."""
+    rows = []
+    for clients, window, subscribers in ((1, 1, 0), (16, 16, 0), (1, 1, 1), (16, 16, 4)):
+        for level in LEVELS:
+            counts = folder / "allocs"
+            with Daemon(CONF, folder=folder, env={
+                    "LD_PRELOAD": str(TOOLS / "allocs.so"), "ALLOCS_FILE": str(counts)}) as daemon:
+                load(daemon, f"{level}-warm", clients, window, 0.5, subscribers=subscribers)
+                before = struct.unpack("QQ", counts.read_bytes())
+                r = load(daemon, f"{level}-counted", clients, window, 2, subscribers=subscribers,
+                         warmup=0)
+                after = struct.unpack("QQ", counts.read_bytes())
+            events = max(r["all_acked"], 1)
+            rows.append([f"{clients}×{window}" + (f" → {subscribers}" if subscribers else ""),
+                         level, *(f"{(b - a) / events:.1f}" for a, b in zip(before, after))])
+            counts.unlink()
+    return rows
+
+
 def machine(folder):
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text()
                 .splitlines() if line.startswith("model name")), platform.processor())
@@ -205,6 +226,8 @@ def main():
          ["shape", "level", "arrivals/s", "p50 µs", "p99 µs", "p99.9 µs", "ack p50", "ack p99",
           "ack p99.9", *COSTS], subscriber_runs(folder, options.seconds))
     part("Idle", "No client, empty store.", ["what", "value"], idle(folder))
+    part("Allocations per event", "The whole process, connections and timers included.",
+         ["shape", "level", "calls", "bytes"], allocations(folder))
     try:
         part("System calls per event", "Counted by strace, which slows the daemon down.",
              ["shape", "level", "calls", "most frequent"], system_calls(folder))

@@ -37,7 +37,7 @@ class Failed(Exception):
 class Daemon:
     """One eventmeshd with a folder of its own. Use it in a with statement."""
 
-    def __init__(self, conf=None, start_seconds=30, folder=None):
+    def __init__(self, conf=None, start_seconds=30, folder=None, env=None):
         # the socket's path must be short, so folder is for what asks for another disk than /tmp
         self.home = Path(tempfile.mkdtemp(prefix="emesh-", dir=folder))
         self.conf, self.data, self.run = (self.home / n for n in ("conf.d", "data", "run"))
@@ -46,6 +46,7 @@ class Daemon:
         for name, text in {**CONF, **(conf or {})}.items():
             (self.conf / name).write_text(text, encoding="utf-8")
         self.log = self.home / "eventmeshd.log"
+        self.env = {**os.environ, **(env or {})}
         self.process = None
         self.start_seconds = start_seconds
 
@@ -72,7 +73,7 @@ class Daemon:
                  BUILD / "plugins", "--data", self.data, "--run", self.run,
                  "--ready-fd", str(told)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True,
-                pass_fds=(told,))
+                pass_fds=(told,), env=self.env)
         os.close(told)
         return ready
 
