@@ -34,23 +34,14 @@ emesh_planned_is_storage(const emesh_planned *planned)
 static void
 plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance *conf)
 {
-    const char *file = conf->plugin != NULL ? conf->plugin : conf->component;
     g_autoptr(GError) error = NULL;
     emesh_planned planned = { .conf = conf };
 
-    planned.plugin = emesh_loader_open(loader, file, &error);
-    if (planned.plugin == NULL) {
+    planned.component = emesh_loader_component(loader, conf->plugin, conf->component,
+                                               &planned.plugin, &error);
+    if (planned.component == NULL) {
         plan->plugin_refused = true;
         refuse(plan, conf->component_origin, error->message);
-        return;
-    }
-    planned.component = emesh_plugin_component(planned.plugin, conf->component);
-    if (planned.component == NULL) {
-        g_autofree char *text =
-            g_strdup_printf("plugin \"%s\" has no component \"%s\" of a kind this daemon runs",
-                            file, conf->component);
-        plan->plugin_refused = true;
-        refuse(plan, conf->component_origin, text);
         return;
     }
     planned.config = emesh_config_new(conf->options, planned.component->options,
