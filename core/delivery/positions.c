@@ -51,9 +51,13 @@ emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_position 
 static void
 saved(void *ctx, int32_t code, const emesh_error *err)
 {
+    emesh_sub *sub = ctx;
+
     if (code != EMESH_OK)
-        emesh_bus_warn(ctx, "delivery", "positions of groups were not saved and will repeat after a "
+        emesh_bus_warn(sub->owner->lane->bus, "delivery", "positions of groups were not saved and will repeat after a "
                    "restart: %s", err != NULL ? err->text : "unknown error");
+    if (--sub->saving == 0)
+        emesh_sub_saved(sub);
 }
 
 void
@@ -72,7 +76,8 @@ emesh_positions_save(emesh_alarm *alarm)
         window->floor_moved = false;
         key = key_of(sub, window);
         pair = (emesh_pair){ { key->str, key->len }, { &window->floor, sizeof window->floor } };
+        sub->saving++;
         emesh_state_write(lane->bus->state, lane->worker, "pos:", &pair, 1, sizeof pair, saved,
-                          lane->bus);
+                          sub);
     }
 }

@@ -290,16 +290,11 @@ ask_again(emesh_alarm *alarm)
         emesh_topic_await(lane, sub->topic->name, sub->topic->name_len, &sub->waiter);
 }
 
+/* The reader is closed and nothing of it is under way: read on, wait for the store, or end. */
 static void
-reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
+after_reader(emesh_sub *sub)
 {
-    emesh_sub *sub = ctx;
-
-    (void)value;
-    if (code != EMESH_OK)
-        emesh_bus_warn(sub->owner->lane->bus, "delivery", "closing the reader of group \"%s\" on \"%s\": %s", sub->group,
-                   sub->topic->name, err != NULL ? err->text : "failed");
-    sub->cursor = NULL;
+    sub->closed = false;
     if (sub->consumers->len > 0 && sub->pausing && !sub->ending) {
         sub->pausing = false;
         sub->state = EMESH_SUB_PAUSED;
@@ -317,6 +312,29 @@ reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
     if (sub->forget)
         emesh_sub_forget_group(sub);
     sub_free(sub);
+}
+
+void
+emesh_sub_saved(emesh_sub *sub)
+{
+    if (sub->closed)
+        after_reader(sub);
+}
+
+static void
+reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
+{
+    emesh_sub *sub = ctx;
+
+    (void)value;
+    if (code != EMESH_OK)
+        emesh_bus_warn(sub->owner->lane->bus, "delivery",
+                       "closing the reader of group \"%s\" on \"%s\": %s", sub->group,
+                       sub->topic->name, err != NULL ? err->text : "failed");
+    sub->cursor = NULL;
+    sub->closed = true;
+    if (sub->saving == 0)
+        after_reader(sub);
 }
 
 static void

@@ -75,6 +75,8 @@ struct emesh_sub {
     GArray *waiting;           /* u32 slot indexes */
     emesh_alarm due;           /* the next WAITING slot */
     emesh_alarm save;          /* positions of a plain store */
+    uint32_t saving;           /* of them on their way to the disk: a reader opened now would miss */
+    bool closed;               /* the reader is, and only they are waited for */
     emesh_alarm revoked;       /* ≤ 5 s for acks of a revoked partition */
     emesh_phased pump;
     GArray *ended;             /* of emesh_sub_ended: who waits for the end */
@@ -116,3 +118,5 @@ void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
 bool emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_position *out);
 void emesh_positions_save(emesh_alarm *alarm);
+/* sub.c: the last of them is durable */
+void emesh_sub_saved(emesh_sub *sub);
