@@ -23,7 +23,7 @@ typedef struct emesh_admin_view {
     GPtrArray *instances;           /* emesh_inst, in start order, failed ones too */
     /* Rows of other rooms: kind=store, kind=finding, … NULL: none. Does not end the reply. */
     void (*status)(emesh_daemon *daemon, emesh_command_reply *reply);
-    /* Rows of counters: name, unit, value and one field per label. NULL: none. */
+    /* Rows of counters: name, unit, value; of a plugin's also instance and labels. NULL: none. */
     void (*metrics)(emesh_daemon *daemon, emesh_command_reply *reply);
     /* Sets the level (0: asks) and returns the one that holds, EMESH_LOG_*. */
     uint32_t (*log_level)(emesh_daemon *daemon, uint32_t level);

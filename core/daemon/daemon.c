@@ -4,6 +4,7 @@
  */
 #include "daemon/private.h"
 #include "event/event.h"
+#include "plugin/metrics.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -144,6 +145,7 @@ make_rooms(emesh_daemon *daemon, GError **error)
     emesh_services_add(daemon->services, EMESH_NET_ID, &emesh_net_service);
     emesh_services_add(daemon->services, EMESH_STATE_ID, &emesh_state_service);
     emesh_services_add(daemon->services, EMESH_GLIB_ID, &emesh_glib_service);
+    emesh_services_add(daemon->services, EMESH_METRICS_ID, &emesh_metrics_service);
     emesh_bus_add_services(daemon->services);
     daemon->env = (emesh_inst_env){
         .main = daemon->main,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Rows of `status` and `metrics` that the daemon adds: stores with what they promise, lanes with
- * what they count.
+ * what they count, plugins with what they count.
  */
 #include "bus/lane.h"
 #include "bus/store.h"
 #include "daemon/private.h"
+#include "plugin/metrics.h"
 
 static void
 levels_row(const emesh_store *store, emesh_command_reply *reply)
@@ -45,6 +46,48 @@ count_row(emesh_command_reply *reply, const char *name, uint64_t value)
     emesh_row_send(row, reply);
 }
 
+/* ---- what plugins count ---- */
+
+typedef struct plugin_rows {
+    const emesh_inst *inst;
+    emesh_command_reply *reply;
+} plugin_rows;
+
+static void
+decimal(emesh_row_builder *row, const char *name, double value)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (value >= 0 && value < 9e15 && value == (double)(uint64_t)value)
+        emesh_row_number(row, name, (uint64_t)value);
+    else
+        emesh_row_text(row, name, g_ascii_formatd(text, sizeof text, "%.6g", value), -1);
+}
+
+static void
+plugin_row(void *ctx, const emesh_metric_reading *reading)
+{
+    const plugin_rows *rows = ctx;
+    emesh_row_builder *row = emesh_row_new();
+    g_autofree char *name = g_strdup_printf("%s_%s", rows->inst->component->name, reading->name);
+
+    emesh_row_text(row, "name", g_strdelimit(name, "-", '_'), -1);
+    emesh_row_text(row, "instance", rows->inst->name, -1);
+    emesh_row_text(row, "labels", reading->labels, -1);
+    emesh_row_text(row, "unit", reading->unit, -1);
+    if (reading->type == EMESH_METRIC_HISTOGRAM) {
+        emesh_row_number(row, "value", reading->count);
+        decimal(row, "mean", reading->value);
+        decimal(row, "p50", emesh_metric_quantile(reading, 0.5));
+        decimal(row, "p99", emesh_metric_quantile(reading, 0.99));
+    } else if (reading->type == EMESH_METRIC_COUNTER) {
+        emesh_row_number(row, "value", reading->count);
+    } else {
+        decimal(row, "value", reading->value);
+    }
+    emesh_row_send(row, rows->reply);
+}
+
 void
 emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
 {
@@ -68,4 +111,8 @@ emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
     count_row(reply, "bus_append_calls", sum.append_calls);
     count_row(reply, "bus_mail_boxes", sum.mail_boxes);
     count_row(reply, "log_suppressed", emesh_log_suppressed(daemon->log));
+    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+        plugin_rows rows = { daemon->instances->pdata[i], reply };
+        emesh_metrics_each(rows.inst->metrics, plugin_row, &rows);
+    }
 }

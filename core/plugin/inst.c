@@ -3,6 +3,7 @@
  * The record of an instance: made from component and configuration, create() called, asked by other
  * rooms, freed. Its life is in up.c and down.c.
  */
+#include "plugin/metrics.h"
 #include "plugin/private.h"
 
 #include <errno.h>
@@ -210,6 +211,7 @@ record_new(const emesh_inst_env *env, const emesh_plugin *plugin,
     inst->plugin = plugin;
     inst->component = component;
     inst->mesh = env->mesh;
+    inst->metrics = emesh_metrics_new();
     priv->env = *env;
     priv->config = emesh_config_ref(config);
     priv->refuse_unavailable = conf->refuse_unavailable;
@@ -225,6 +227,7 @@ record_free(emesh_inst *inst)
 
     emesh_lanes_free(inst);
     emesh_ops_clear(&priv->ops);
+    emesh_metrics_free(inst->metrics);
     pthread_mutex_destroy(&priv->report_lock);
     emesh_config_unref(priv->config);
     g_clear_pointer(&priv->start_config, emesh_config_unref);

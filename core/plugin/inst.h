@@ -46,6 +46,7 @@ struct emesh_inst {
     char reason[256];                    /* [main] machine code and text of state or health */
     struct emesh_bus *mesh;              /* the daemon's bus, from env */
     void *bus;                           /* the bus's record of a store; bus room writes it */
+    struct emesh_metrics *metrics;       /* its numbers, metrics.h */
     struct emesh_inst_private *priv;     /* plugin room */
 };
 

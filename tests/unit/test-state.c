@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *self;
-
 typedef struct fixture {
     char *top, *dir;
     emesh_worker *main, *worker;
@@ -399,7 +397,7 @@ be_child(const char *dir)
 static uint32_t
 kill_child(const char *dir, uint32_t n)
 {
-    const char *const argv[] = { self, "--writer", dir, NULL };
+    const char *const argv[] = { "/proc/self/exe", "--writer", dir, NULL };
     g_autoptr(GError) error = NULL;
     GPid pid;
     gint out = -1;
@@ -590,7 +588,6 @@ test_closed_lane(fixture *f, gconstpointer data)
 int
 main(int argc, char **argv)
 {
-    self = argv[0];
     signal(SIGXFSZ, SIG_IGN); /* as the daemon does */
     if (argc == 3 && strcmp(argv[1], "--writer") == 0)
         be_child(argv[2]);
