@@ -88,3 +88,9 @@ tcp_frame_head(uint8_t out[TCP_FRAME_HEAD], tcp_convention convention, size_t he
         out[17 + i] = (uint8_t)(header >> (24 - 8 * i));
     }
 }
+
+bool
+tcp_frame_empty(const tcp_frame *f)
+{
+    return f->body_len == 0 || (f->body_len == 4 && memcmp(f->body, "null", 4) == 0);
+}

@@ -5,6 +5,7 @@
  */
 #ifndef TCP_FRAME_H
 #define TCP_FRAME_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,8 @@ typedef struct tcp_frame {
 
 /* Looks at the first frame in p. known: what earlier frames of the connection used. */
 tcp_frame_state tcp_frame_parse(const void *p, size_t len, tcp_convention known, tcp_frame *out);
+/* No body, in the one way or the other: none at all, or null. */
+bool tcp_frame_empty(const tcp_frame *frame);
 /* Writes the bytes before the header. */
 void tcp_frame_head(uint8_t out[TCP_FRAME_HEAD], tcp_convention convention, size_t header_len,
                     size_t body_len);

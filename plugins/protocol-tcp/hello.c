@@ -93,3 +93,20 @@ tcp_agent_check(const tcp_agent_info *a, tcp_era era)
     return a->purpose == TCP_PURPOSE_SUB ? "client consumerGroup cannot be null"
                                          : "client producerGroup cannot be null";
 }
+
+size_t
+tcp_agent_key(const tcp_agent_info *a, char *out)
+{
+    const tcp_field *const parts[] = { &a->subsystem, &a->group,          &a->producer_group,
+                                       &a->consumer_group, &a->purpose_text, &a->pid,
+                                       &a->path,      &a->env,            &a->idc,
+                                       &a->version,   &a->username };
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i]->len > 0)
+            memcpy(out + n, parts[i]->ptr, parts[i]->len);
+        n += parts[i]->len;
+        out[n++] = '\0';
+    }
+    return n;
+}

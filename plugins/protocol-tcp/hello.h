@@ -28,6 +28,9 @@ bool tcp_agent_parse(const char *body, size_t len, char *scratch, tcp_agent_info
                      const char **flaw);
 /* The checks of the reference, in its order; NULL = good, else its text. */
 const char *tcp_agent_check(const tcp_agent_info *agent, tcp_era era);
+/* What tells one client object from others: all but host and port, which may be of the connection,
+ * and credentials. out has room for the body's length and 16. */
+size_t tcp_agent_key(const tcp_agent_info *agent, char *out);
 /* The group this connection works for. */
 tcp_field tcp_agent_group(const tcp_agent_info *agent);
 

@@ -115,13 +115,19 @@ void tcp_flush(tcp_session *s);
 void tcp_held_room(tcp_session *s);
 void tcp_goodbye(tcp_session *s, uint32_t code, const char *desc);
 
-/* ---- control.c ---- */
+/* ---- opening.c ---- */
 tcp_verdict tcp_hello(tcp_session *s, const tcp_frame *f, const tcp_header *h);
-tcp_verdict tcp_subscribe(tcp_session *s, const tcp_frame *f, const tcp_header *h);
-tcp_verdict tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h);
-void tcp_requests_free(tcp_session *s);
 void tcp_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err);
+char *tcp_copy(const char *text, size_t len); /* with a NUL behind it; NULL: no memory */
+
+/* ---- subscribe.c ---- */
+tcp_verdict tcp_subscribe(tcp_session *s, const tcp_frame *f, const tcp_header *h);
+void tcp_unsubscribe_all(tcp_session *s);
+void tcp_requests_free(tcp_session *s);
 void tcp_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *err);
+
+/* ---- control.c ---- */
+tcp_verdict tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h);
 
 /* ---- publish.c ---- */
 tcp_verdict tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
