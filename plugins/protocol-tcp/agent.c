@@ -101,8 +101,7 @@ tcp_agent_join(tcp_agents *all, tcp_field host, tcp_field text)
         return NULL;
     pthread_mutex_lock(&all->mutex);
     for (a = all->slots[made->hash & (all->n_slots - 1)]; a != NULL; a = a->next) {
-        if (a->hash == made->hash && a->len == made->len &&
-            memcmp(a->key, made->key, a->len) == 0)
+        if (a->hash == made->hash && a->len == made->len && memcmp(a->key, made->key, a->len) == 0)
             break;
     }
     if (a != NULL) {
@@ -144,8 +143,8 @@ tcp_agent_show(tcp_agent *agent, tcp_flavour flavour)
     uint32_t seen = TCP_FLAVOUR_UNKNOWN;
     if (agent == NULL)
         return;
-    if (!__atomic_compare_exchange_n(&agent->flavour, &seen, (uint32_t)flavour, 0,
-                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED) &&
+    if (!__atomic_compare_exchange_n(&agent->flavour, &seen, (uint32_t)flavour, 0, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED) &&
         seen != (uint32_t)flavour)
         __atomic_store_n(&agent->flavour, (uint32_t)TCP_FLAVOUR_MIXED, __ATOMIC_RELAXED);
 }

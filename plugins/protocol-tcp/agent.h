@@ -15,7 +15,7 @@ tcp_agents *tcp_agents_new(void);      /* [any] */
 void tcp_agents_free(tcp_agents *all); /* [any] when no agent is left */
 /* [any] The agent of this host and UserAgent text. Given: leave. NULL: no memory. */
 tcp_agent *tcp_agent_join(tcp_agents *all, tcp_field host, tcp_field text);
-void tcp_agent_leave(tcp_agents *all, tcp_agent *agent);   /* [any] NULL is fine. */
+void tcp_agent_leave(tcp_agents *all, tcp_agent *agent);    /* [any] NULL is fine. */
 void tcp_agent_show(tcp_agent *agent, tcp_flavour flavour); /* [any] NULL is fine. */
 tcp_flavour tcp_agent_shown(const tcp_agent *agent);        /* [any] NULL: unknown. */
 

@@ -11,8 +11,7 @@
 const emesh_event *tcp_ce_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame,
                                const tcp_header *header);
 /* Writes the body of a push. old: for a client whose library writes and reads data_base64. */
-bool tcp_ce_write(tcp_out *o, tcp_reader *r, const emesh_event *event,
-                  const emesh_event_view *view, bool old, const tcp_stamps *stamps,
-                  const char **why);
+bool tcp_ce_write(tcp_out *o, tcp_reader *r, const emesh_event *event, const emesh_event_view *view,
+                  bool old, const tcp_stamps *stamps, const char **why);
 
 #endif

@@ -35,8 +35,9 @@ tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h)
         return tcp_hello(s, f, h);
     case TCP_SUBSCRIBE_REQUEST:
         if (s->state == TCP_LEAVING) {
-            tcp_reply_to(s, h, 1, "java.lang.Exception: this eventMesh tcp session will be closed, "
-                                  "may be reboot or version change!");
+            tcp_reply_to(s, h, 1,
+                         "java.lang.Exception: this eventMesh tcp session will be closed, "
+                         "may be reboot or version change!");
             return TCP_DONE;
         }
         return tcp_subscribe(s, f, h);
@@ -58,8 +59,7 @@ tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h)
         says_goodbye(s);
         return TCP_DONE;
     case TCP_RECOMMEND_REQUEST:
-        tcp_reply_to(s, h, 1,
-                     "java.lang.Exception: registry enable config is false, not support");
+        tcp_reply_to(s, h, 1, "java.lang.Exception: registry enable config is false, not support");
         return TCP_DONE;
     case TCP_REQUEST_TO_SERVER:
         tcp_reply_to(s, h, 1, "java.lang.Exception: request and reply are not available yet");

@@ -36,8 +36,8 @@ detect(const uint8_t *p, size_t len, uint32_t length, uint32_t header, tcp_frame
     if (len < f->total)
         return TCP_FRAME_SHORT;
     /* garbage that five more bytes cannot mend is no reason to wait for them */
-    f->convention = body > 0 && tcp_json_prefix(p + TCP_FRAME_HEAD + header, body) ? TCP_C8
-                                                                                  : TCP_C13;
+    f->convention =
+        body > 0 && tcp_json_prefix(p + TCP_FRAME_HEAD + header, body) ? TCP_C8 : TCP_C13;
     return TCP_FRAME_COMPLETE;
 }
 

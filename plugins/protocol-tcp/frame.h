@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TCP_FRAME_HEAD 21u            /* bytes before the header */
-#define TCP_FRAME_MAX_IN 4194304u     /* most a peer may announce */
-#define TCP_FRAME_MAX_OUT 4194296u    /* most a client of 1.11 and later reads */
+#define TCP_FRAME_HEAD 21u         /* bytes before the header */
+#define TCP_FRAME_MAX_IN 4194304u  /* most a peer may announce */
+#define TCP_FRAME_MAX_OUT 4194296u /* most a client of 1.11 and later reads */
 
 /* What the announced length counts besides header and body. */
 typedef enum tcp_convention {

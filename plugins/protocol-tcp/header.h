@@ -15,15 +15,15 @@ typedef struct tcp_prop {
 } tcp_prop;
 
 typedef struct tcp_header {
-    const char *flaw;    /* why it was refused */
-    tcp_value seq;       /* type BAD: none. The raw text goes back byte for byte */
-    int command;         /* tcp_command, -1 = none */
+    const char *flaw; /* why it was refused */
+    tcp_value seq;    /* type BAD: none. The raw text goes back byte for byte */
+    int command;      /* tcp_command, -1 = none */
     int32_t code;
-    bool has_cmd;        /* both, one or none: tells the era within C8 */
+    bool has_cmd; /* both, one or none: tells the era within C8 */
     bool has_command;
     uint32_t n_props;
-    tcp_value protocol;  /* property protocoltype; type BAD: absent */
-    tcp_value version;   /* property protocolversion */
+    tcp_value protocol;               /* property protocoltype; type BAD: absent */
+    tcp_value version;                /* property protocolversion */
     tcp_prop props[TCP_HEADER_PROPS]; /* only the first n_props are set */
 } tcp_header;
 

@@ -13,12 +13,18 @@ field_of(tcp_agent_info *a, const tcp_value *key)
         const char *name;
         tcp_field *field;
     } known[] = {
-        { "subsystem", &a->subsystem },     { "version", &a->version },
-        { "pid", &a->pid },                 { "idc", &a->idc },
-        { "purpose", &a->purpose_text },    { "group", &a->group },
-        { "username", &a->username },       { "password", &a->password },
-        { "token", &a->token },             { "env", &a->env },
-        { "path", &a->path },               { "producerGroup", &a->producer_group },
+        { "subsystem", &a->subsystem },
+        { "version", &a->version },
+        { "pid", &a->pid },
+        { "idc", &a->idc },
+        { "purpose", &a->purpose_text },
+        { "group", &a->group },
+        { "username", &a->username },
+        { "password", &a->password },
+        { "token", &a->token },
+        { "env", &a->env },
+        { "path", &a->path },
+        { "producerGroup", &a->producer_group },
         { "consumerGroup", &a->consumer_group },
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -29,8 +35,7 @@ field_of(tcp_agent_info *a, const tcp_value *key)
 }
 
 bool
-tcp_agent_parse(const char *body, size_t len, char *scratch, tcp_agent_info *out,
-                const char **flaw)
+tcp_agent_parse(const char *body, size_t len, char *scratch, tcp_agent_info *out, const char **flaw)
 {
     tcp_json j;
     tcp_value key, v;
@@ -97,10 +102,10 @@ tcp_agent_check(const tcp_agent_info *a, tcp_era era)
 size_t
 tcp_agent_key(const tcp_agent_info *a, char *out)
 {
-    const tcp_field *const parts[] = { &a->subsystem, &a->group,          &a->producer_group,
+    const tcp_field *const parts[] = { &a->subsystem,      &a->group,        &a->producer_group,
                                        &a->consumer_group, &a->purpose_text, &a->pid,
-                                       &a->path,      &a->env,            &a->idc,
-                                       &a->version,   &a->username };
+                                       &a->path,           &a->env,          &a->idc,
+                                       &a->version,        &a->username };
     size_t n = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (parts[i]->len > 0)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define SWEEP_NS (5ull * 1000000000u)
-#define KICK_NS (5ull * 1000000000u)     /* how long a kicked session may finish its publishes */
+#define KICK_NS (5ull * 1000000000u) /* how long a kicked session may finish its publishes */
 #define ACK_NEVER_NS (10ull * 365 * 86400 * 1000000000u)
 
 /* ---- [main] ---- */

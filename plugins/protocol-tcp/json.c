@@ -114,9 +114,9 @@ number(tcp_json *j, tcp_value *v)
 static bool
 literal(tcp_json *j, tcp_value *v, tcp_json_type type)
 {
-    static const char *const words[] = { [TCP_JSON_TRUE] = "true",
-                                         [TCP_JSON_FALSE] = "false",
-                                         [TCP_JSON_NULL] = "null" };
+    static const char *const words[] = {
+        [TCP_JSON_TRUE] = "true", [TCP_JSON_FALSE] = "false", [TCP_JSON_NULL] = "null"
+    };
     size_t len = strlen(words[type]);
     if ((size_t)(j->end - j->at) < len || memcmp(j->at, words[type], len) != 0)
         return flaw_at(j, j->at, "an unknown word stands where a value is expected");

@@ -18,8 +18,8 @@ typedef enum tcp_flavour {
 typedef struct tcp_reader {
     const emesh_host *host;
     const emesh_event_api *event;
-    uint64_t serial;   /* for ids of messages without seq */
-    uint64_t boot;     /* tells this life of this lane from others */
+    uint64_t serial; /* for ids of messages without seq */
+    uint64_t boot;   /* tells this life of this lane from others */
     uint32_t lane;
     emesh_error error; /* why the last read failed */
     char id[64];

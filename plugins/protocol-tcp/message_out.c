@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BY_REFERENCE 2048u /* shorter texts are cheaper to copy */
-#define IS(attr, text) \
+#define IS(attr, text)                                                                             \
     ((attr)->name_len == sizeof(text) - 1 && memcmp((attr)->name, text, sizeof(text) - 1) == 0)
 
 const emesh_attr *
@@ -41,8 +41,8 @@ put_base64(tcp_out *o, const uint8_t *p, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     while (len > 0) {
-        uint32_t v = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) |
-                     (len > 2 ? p[2] : 0);
+        uint32_t v =
+            (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) | (len > 2 ? p[2] : 0);
         char out[4] = { digits[v >> 18], digits[v >> 12 & 63], len > 1 ? digits[v >> 6 & 63] : '=',
                         len > 2 ? digits[v & 63] : '=' };
         tcp_out_put(o, out, 4);

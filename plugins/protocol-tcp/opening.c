@@ -161,11 +161,11 @@ tcp_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err
     s->state = TCP_OPEN;
     s->active_ns = tcp_now(s->lane);
     tcp_reply(s, TCP_HELLO_RESPONSE, s->hello_seq, s->hello_seq_len, code != EMESH_OK,
-              code == EMESH_OK                           ? NULL
-              : err != NULL && err->text[0] != '\0'      ? err->text
+              code == EMESH_OK                                 ? NULL
+              : err != NULL && err->text[0] != '\0'            ? err->text
               : EMESH_CLASS(code) == EMESH_CLASS(EMESH_E_BUSY) ? "server state is not running, "
                                                                  "maybe deploying..."
-                                                         : "the session is refused");
+                                                               : "the session is refused");
     free(s->hello_seq);
     s->hello_seq = NULL;
     if (code != EMESH_OK) {

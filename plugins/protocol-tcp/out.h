@@ -13,15 +13,15 @@
 typedef struct tcp_out {
     char *mem;
     size_t len, cap;
-    size_t run;         /* own bytes from here are in no part yet */
-    emesh_part *parts;  /* owner NULL: ptr is an offset into mem */
-    emesh_buf **given;  /* references to drop after the write */
+    size_t run;        /* own bytes from here are in no part yet */
+    emesh_part *parts; /* owner NULL: ptr is an offset into mem */
+    emesh_buf **given; /* references to drop after the write */
     uint32_t n_parts, cap_parts, n_given, cap_given;
-    size_t head, body;  /* the frame being composed: where it and its body begin */
-    size_t refs;        /* bytes by reference in it */
-    size_t head_run;    /* what to go back to when it is cancelled */
+    size_t head, body; /* the frame being composed: where it and its body begin */
+    size_t refs;       /* bytes by reference in it */
+    size_t head_run;   /* what to go back to when it is cancelled */
     uint32_t head_parts;
-    bool failed;        /* no memory: nothing is written */
+    bool failed; /* no memory: nothing is written */
 } tcp_out;
 
 void tcp_out_put(tcp_out *o, const void *text, size_t len);

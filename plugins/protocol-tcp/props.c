@@ -77,22 +77,26 @@ is_one_of(const char *name, size_t len, const char *const *names)
 bool
 tcp_name_reserved(const char *name, size_t len)
 {
-    static const char *const names[] = { "id",          "source",          "type",
-                                         "specversion", "subject",         "time",
-                                         "dataschema",  "datacontenttype", "data",
-                                         TCP_NAMES,     NULL };
+    static const char *const names[] = { "id",      "source",  "type",       "specversion",
+                                         "subject", "time",    "dataschema", "datacontenttype",
+                                         "data",    TCP_NAMES, NULL };
     return is_one_of(name, len, names);
 }
 
 bool
 tcp_name_stamped(const char *name, size_t len)
 {
-    static const char *const names[] = {
-        "reqc2eventmeshtimestamp",  "reqeventmesh2mqtimestamp", "reqsendeventmeship",
-        "reqmq2eventmeshtimestamp", "reqreceiveeventmeship",    "reqeventmesh2ctimestamp",
-        "rsp0sys",                  "rsp0group",                "rsp0idc",
-        "rsp0ip",                   NULL
-    };
+    static const char *const names[] = { "reqc2eventmeshtimestamp",
+                                         "reqeventmesh2mqtimestamp",
+                                         "reqsendeventmeship",
+                                         "reqmq2eventmeshtimestamp",
+                                         "reqreceiveeventmeship",
+                                         "reqeventmesh2ctimestamp",
+                                         "rsp0sys",
+                                         "rsp0group",
+                                         "rsp0idc",
+                                         "rsp0ip",
+                                         NULL };
     if (len < 6 || name[0] != 'r' || (name[2] != 'q' && name[2] != 'p'))
         return false;
     return is_one_of(name, len, names);
@@ -284,10 +288,9 @@ tcp_props_end(tcp_props *p)
         n += put_plain(text + n, p->original[i]);
     }
     p->original[p->n].ptr = NULL;
-    p->list[p->n++] = (emesh_attr){ .name = TCP_NAMES,
-                                    .name_len = sizeof TCP_NAMES - 1,
-                                    .value = text,
-                                    .value_len = (uint32_t)n };
+    p->list[p->n++] = (emesh_attr){
+        .name = TCP_NAMES, .name_len = sizeof TCP_NAMES - 1, .value = text, .value_len = (uint32_t)n
+    };
     return p->flaw == NULL;
 }
 

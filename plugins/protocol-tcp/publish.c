@@ -24,8 +24,8 @@ flavour_of(const tcp_header *h, char *why, size_t size)
 {
     const tcp_value *p = &h->protocol, *v = &h->version;
     if (v->type != TCP_JSON_BAD && !TCP_JSON_IS(v, "1.0") && !TCP_JSON_IS(v, "0.3")) {
-        snprintf(why, size, "Unsupported protocolVersion: %.*s",
-                 (int)(v->len < 60 ? v->len : 60), v->ptr);
+        snprintf(why, size, "Unsupported protocolVersion: %.*s", (int)(v->len < 60 ? v->len : 60),
+                 v->ptr);
         return TCP_FLAVOUR_UNKNOWN;
     }
     if (p->type == TCP_JSON_BAD || TCP_JSON_IS(p, "eventmeshmessage"))
@@ -59,15 +59,15 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
     char why[160];
 
     if (s->state != TCP_OPEN)
-        return refuse(s, h, "java.lang.Exception: this eventMesh tcp session will be closed, may "
-                            "be reboot or version change!");
+        return refuse(s, h,
+                      "java.lang.Exception: this eventMesh tcp session will be closed, may "
+                      "be reboot or version change!");
     tcp_flavour flavour = flavour_of(h, why, sizeof why);
     if (flavour == TCP_FLAVOUR_UNKNOWN)
         return refuse(s, h, why);
-    const emesh_event *event =
-        flavour == TCP_FLAVOUR_CE
-            ? tcp_ce_read(&lane->reader, in, f, h)
-            : tcp_message_read(&lane->reader, in, f, h, (tcp_era)s->era);
+    const emesh_event *event = flavour == TCP_FLAVOUR_CE
+                                   ? tcp_ce_read(&lane->reader, in, f, h)
+                                   : tcp_message_read(&lane->reader, in, f, h, (tcp_era)s->era);
     if (event == NULL)
         return refuse(s, h, lane->reader.error.text);
     show(s, flavour);

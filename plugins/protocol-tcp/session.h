@@ -56,12 +56,12 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     uint8_t flavour; /* shown on this connection */
     tcp_convention convention;
     bool listening;
-    bool needs;   /* net.need was told how much a frame still lacks */
-    bool full;    /* the mesh took a part only: reading waits for room */
-    bool paused;  /* net.pause is on */
-    bool blocked; /* a write said BUSY: windows are 0 until there is room */
-    bool eof;     /* the peer sends no more */
-    bool waits;   /* too many SUBSCRIBEs at once: reading waits for an answer */
+    bool needs;          /* net.need was told how much a frame still lacks */
+    bool full;           /* the mesh took a part only: reading waits for room */
+    bool paused;         /* net.pause is on */
+    bool blocked;        /* a write said BUSY: windows are 0 until there is room */
+    bool eof;            /* the peer sends no more */
+    bool waits;          /* too many SUBSCRIBEs at once: reading waits for an answer */
     tcp_slots publishes; /* under way: cookie → seq and command */
     tcp_ring pushes;     /* un-acked: seq → delivery */
     tcp_sub *subs;
@@ -76,8 +76,8 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     size_t group_len;
     char *stamp; /* JSON members added to each push, each with a comma */
     size_t stamp_len;
-    char why[120]; /* LEAVING: what the goodbye says */
-    char peer[64]; /* address and port */
+    char why[120];      /* LEAVING: what the goodbye says */
+    char peer[64];      /* address and port */
     uint32_t peer_host; /* length of the address in it */
 };
 

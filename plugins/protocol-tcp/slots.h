@@ -16,7 +16,7 @@ typedef struct tcp_slot {
     char seq[TCP_SEQ_INLINE]; /* raw text of the frame's seq */
     char *long_seq;           /* instead, when it does not fit */
     uint32_t seq_len;
-    uint32_t next; /* free: 1 + index of the next; taken: 0 */
+    uint32_t next;   /* free: 1 + index of the next; taken: 0 */
     uint8_t command; /* of the answer */
     bool taken;
     bool has_seq;

@@ -97,7 +97,7 @@ typedef struct wanted { /* topics of one SUBSCRIBE */
     struct wanted_topic {
         tcp_field topic;
         bool broadcasting, sync;
-    } *list;
+    } * list;
 } wanted;
 
 static bool
@@ -117,7 +117,8 @@ want(void *ctx, const tcp_topic_item *item)
     if (w->n == w->cap) {
         uint32_t cap = w->cap > 0 ? w->cap * 2 : 4;
         void *list = realloc(w->list, cap * sizeof *w->list);
-        w->flaw = list == NULL ? "out of memory" : w->n >= w->s->lane->tcp->options.max_subscriptions
+        w->flaw = list == NULL ? "out of memory"
+                  : w->n >= w->s->lane->tcp->options.max_subscriptions
                       ? "java.lang.Exception: too many subscriptions"
                       : NULL;
         w->list = list != NULL ? list : w->list;
@@ -206,8 +207,7 @@ tcp_subscribe(tcp_session *s, const tcp_frame *f, const tcp_header *h)
     tcp_verdict verdict = TCP_DONE;
 
     if (tcp_frame_empty(f)) {
-        tcp_reply_to(s, h, 1,
-                     "java.lang.NullPointerException: subscriptionInfo can not be null");
+        tcp_reply_to(s, h, 1, "java.lang.NullPointerException: subscriptionInfo can not be null");
         return TCP_DONE;
     }
     tcp_arena_reset(&s->lane->reader.props.arena);

@@ -204,8 +204,8 @@ config_of(const emesh_component *c, const char *options)
     g_autoptr(emesh_conf) conf = emesh_conf_parse("10-test.conf", text, strlen(text), &error);
     g_assert_no_error(error);
     const emesh_conf_instance *inst = emesh_conf_instance_at(conf, 0);
-    emesh_config *config = emesh_config_new(inst->options, c->options, c->n_options,
-                                            c->option_size, c->groups, c->n_groups, &error);
+    emesh_config *config = emesh_config_new(inst->options, c->options, c->n_options, c->option_size,
+                                            c->groups, c->n_groups, &error);
     g_assert_no_error(error);
     return config;
 }
@@ -245,8 +245,8 @@ ph_new(const emesh_plugin *plugin, const char *conf)
     h->logs = g_ptr_array_new_with_free_func(g_free);
     g_assert_cmpint(h->component->life->create(&h->api, h->config, &h->instance, &err), ==,
                     EMESH_OK);
-    g_assert_cmpint(h->component->life->attach(h->instance, (emesh_loop *)h, 0, &h->lane, &err),
-                    ==, EMESH_OK);
+    g_assert_cmpint(h->component->life->attach(h->instance, (emesh_loop *)h, 0, &h->lane, &err), ==,
+                    EMESH_OK);
     return h;
 }
 

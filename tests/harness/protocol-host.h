@@ -25,10 +25,10 @@ struct ph_conn { /* behind emesh_conn */
     size_t need;
     bool fresh; /* bytes came, or reading was resumed, since the last data() */
     bool paused, eof_due, eof_told;
-    bool busy;      /* writes say BUSY */
-    bool closing;   /* the plugin called close */
-    uint32_t how;   /* EMESH_CLOSE_* */
-    bool closed;    /* closed() was called */
+    bool busy;                     /* writes say BUSY */
+    bool closing;                  /* the plugin called close */
+    uint32_t how;                  /* EMESH_CLOSE_* */
+    bool closed;                   /* closed() was called */
     uint32_t writes, refs_written; /* net.write calls; parts with an owner in them */
     uint32_t data_calls;
 };
@@ -78,15 +78,15 @@ struct ph_host {
     emesh_lane *lane;
     uint64_t now_ns, wall_ms;
     GPtrArray *timers, *conns, *sessions; /* all that ever were */
-    GArray *settled;   /* ph_settled, in order */
-    GPtrArray *logs;   /* texts */
+    GArray *settled;                      /* ph_settled, in order */
+    GPtrArray *logs;                      /* texts */
     uint32_t publish_room; /* how many more publishes the mesh takes; UINT32_MAX = any */
     uint32_t publish_calls, settle_calls;
-    int32_t publish_code;  /* < 0: publish refuses all with it */
-    size_t input_limit;    /* of net.need */
+    int32_t publish_code; /* < 0: publish refuses all with it */
+    size_t input_limit;   /* of net.need */
     uint64_t next_delivery;
-    bool in_plugin; /* a call of the plugin is running */
-    bool op_done;   /* the last op (drain, detach) was completed */
+    bool in_plugin;                              /* a call of the plugin is running */
+    bool op_done;                                /* the last op (drain, detach) was completed */
     bool auto_open, auto_subscribe, auto_result; /* the mesh answers at ph_run */
 };
 
@@ -98,7 +98,7 @@ void ph_free(ph_host *h);
 ph_conn *ph_connect(ph_host *h);
 /* Appends to what is unread and hands it over as the real host would. */
 void ph_feed(ph_conn *c, const void *bytes, size_t len);
-void ph_writable(ph_conn *c);           /* after BUSY: there is room */
+void ph_writable(ph_conn *c);          /* after BUSY: there is room */
 void ph_eof(ph_conn *c);               /* the peer sends no more */
 void ph_cut(ph_conn *c, int32_t code); /* closed(code) */
 /* Lets the mesh answer what the auto_ flags say, runs closes and unread input, until at rest. */

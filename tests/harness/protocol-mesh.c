@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-
 static void
 published_free(void *data)
 {
@@ -50,8 +49,7 @@ client_open(emesh_loop *loop, const emesh_who *who, void *ctx)
     s->client = g_strndup(who->client.ptr, who->client.len);
     s->labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (uint32_t i = 0; i < who->n_labels; i++)
-        g_hash_table_replace(s->labels,
-                             g_strndup(who->labels[i].name, who->labels[i].name_len),
+        g_hash_table_replace(s->labels, g_strndup(who->labels[i].name, who->labels[i].name_len),
                              g_strndup(who->labels[i].value, who->labels[i].value_len));
     s->published = g_ptr_array_new_with_free_func(published_free);
     s->members = g_ptr_array_new_with_free_func(member_free);

@@ -60,10 +60,9 @@ char *
 peer_agent(char era, const char *group, const char *purpose)
 {
     g_autofree char *groups =
-        era <= 'B' ? g_strdup_printf("\"producerGroup\":\"%s-p\",\"consumerGroup\":\"%s\"", group,
-                                     group)
-                   : g_strdup_printf("\"group\":\"%s\"%s", group,
-                                     era >= 'D' ? ",\"token\":\"eyJ\"" : "");
+        era <= 'B'
+            ? g_strdup_printf("\"producerGroup\":\"%s-p\",\"consumerGroup\":\"%s\"", group, group)
+            : g_strdup_printf("\"group\":\"%s\"%s", group, era >= 'D' ? ",\"token\":\"eyJ\"" : "");
     return g_strdup_printf("{\"env\":\"test\",\"subsystem\":\"5017\",\"path\":\"/opt\",\"pid\":428,"
                            "\"host\":\"127.0.0.1\",\"port\":9362,\"version\":\"2.0.11\","
                            "\"username\":\"app\",\"password\":\"secret\",\"idc\":\"FT\",%s,"
@@ -217,8 +216,8 @@ void
 peer_publish(peer *p, const char *seq, const char *topic, const char *properties, const char *body)
 {
     g_autofree char *message =
-        g_strdup_printf("{\"topic\":\"%s\",\"properties\":%s%s,\"body\":\"%s\"}", topic,
-                        properties, p->era >= 'D' ? ",\"headers\":{}" : "", body);
+        g_strdup_printf("{\"topic\":\"%s\",\"properties\":%s%s,\"body\":\"%s\"}", topic, properties,
+                        p->era >= 'D' ? ",\"headers\":{}" : "", body);
     peer_send(p, "ASYNC_MESSAGE_TO_SERVER", seq, em_props, message, -1);
 }
 

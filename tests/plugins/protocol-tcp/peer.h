@@ -40,7 +40,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(answer, answer_free)
 /* Takes the next frame and checks command, code and seq (NULL: any). Given. */
 answer *peer_expect(peer *p, const char *cmd, int code, const char *seq);
 void peer_check(peer *p, const char *cmd, int code, const char *seq); /* and drops it */
-void peer_silent(peer *p); /* nothing more has come */
+void peer_silent(peer *p);                                            /* nothing more has come */
 
 void peer_hello(peer *p, const char *group, const char *purpose);
 void peer_subscribe(peer *p, const char *topic, const char *mode, const char *type);

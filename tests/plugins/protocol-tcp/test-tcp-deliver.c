@@ -83,17 +83,23 @@ test_message(void)
         JsonObject *props = json_object_get_object_member(body, "properties");
         g_assert_cmpstr(json_object_get_string_member(props, "ttl"), ==, "4000");
         static const char *const stamped[] = {
-            "reqc2eventmeshtimestamp", "reqeventmesh2mqtimestamp", "reqsendeventmeship",
-            "reqmq2eventmeshtimestamp", "reqreceiveeventmeship", "reqeventmesh2ctimestamp",
-            "rsp0sys", "rsp0group", "rsp0idc", "rsp0ip",
+            "reqc2eventmeshtimestamp",
+            "reqeventmesh2mqtimestamp",
+            "reqsendeventmeship",
+            "reqmq2eventmeshtimestamp",
+            "reqreceiveeventmeship",
+            "reqeventmesh2ctimestamp",
+            "rsp0sys",
+            "rsp0group",
+            "rsp0idc",
+            "rsp0ip",
         };
         for (guint i = 0; i < G_N_ELEMENTS(stamped); i++)
-            g_assert_cmpint(json_node_get_value_type(json_object_get_member(props, stamped[i])),
-                            ==, G_TYPE_STRING);
+            g_assert_cmpint(json_node_get_value_type(json_object_get_member(props, stamped[i])), ==,
+                            G_TYPE_STRING);
         g_assert_cmpstr(json_object_get_string_member(props, "rsp0group"), ==, "orders");
         g_assert_cmpstr(json_object_get_string_member(props, "rsp0ip"), ==, "10.0.0.9");
-        g_assert_cmpstr(json_object_get_string_member(props, "reqsendeventmeship"), ==,
-                        "10.0.0.1");
+        g_assert_cmpstr(json_object_get_string_member(props, "reqsendeventmeship"), ==, "10.0.0.1");
         /* a seq that no SDK makes: those are digits alone */
         g_assert_true(strspn(answer_text(a, "seq"), "012345678") < strlen(answer_text(a, "seq")));
         g_assert_null(ph_settled_find(h, id)); /* not before the client says so */
@@ -145,8 +151,8 @@ test_stale(void)
     g_autoptr(peer) p = peer_subscriber(h, 'E', "g", "T");
     uint64_t id = deliver(last_member(h), e);
     g_autoptr(answer) a = peer_expect(p, "ASYNC_MESSAGE_TO_CLIENT", 0, NULL);
-    static const char *const wrong[] = { "s0", "s", "sg", "s2", "sffffffffffffffff", "x1",
-                                         "s01", "s1 ", "1", "" };
+    static const char *const wrong[] = { "s0", "s",   "sg",  "s2", "sffffffffffffffff",
+                                         "x1", "s01", "s1 ", "1",  "" };
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++)
         peer_send(p, "ASYNC_MESSAGE_TO_CLIENT_ACK", wrong[i], NULL, "\"\"", -1);
     peer_send(p, "ASYNC_MESSAGE_TO_CLIENT_ACK", NULL, NULL, NULL, -1);
@@ -284,9 +290,9 @@ test_sizes(void)
         bool fits;
         uint32_t refs;
     } rows[] = {
-        { 200 * 1024, 'x', true, 1 },  { 200 * 1024, '"', true, 0 }, { 4190000, 'x', true, 1 },
-        { 4193900, 'x', false, 0 },    { 4300000, 'x', false, 0 },   { 700000, '"', true, 0 },
-        { 1100000, '"', false, 0 },    { 2100000, '"', false, 0 },
+        { 200 * 1024, 'x', true, 1 }, { 200 * 1024, '"', true, 0 }, { 4190000, 'x', true, 1 },
+        { 4193900, 'x', false, 0 },   { 4300000, 'x', false, 0 },   { 700000, '"', true, 0 },
+        { 1100000, '"', false, 0 },   { 2100000, '"', false, 0 },
     };
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         memset(text, rows[i].fill, rows[i].len);

@@ -306,7 +306,7 @@ test_pipelined(void)
     ph_feed(p->conn, all->data, all->len);
     g_assert_cmpuint(s->published->len, ==, 1000);
     g_assert_cmpuint(h->publish_calls - calls, ==, 4); /* batches of 256 */
-    for (guint i = 0; i < 1000; i++) { /* in frame order */
+    for (guint i = 0; i < 1000; i++) {                 /* in frame order */
         g_autofree char *text = g_strdup_printf("%u", i);
         check_data(published(s, i), text, strlen(text));
     }
@@ -336,8 +336,9 @@ test_back_pressure(void)
     g_autofree char *beat = peer_header('C', "HEARTBEAT_REQUEST", "77", NULL);
     g_autoptr(GByteArray) frame = peer_frame('C', beat, NULL, -1);
     g_byte_array_append(all, frame->data, frame->len);
-    g_autoptr(GByteArray) bad = peer_frame('C', "{\"cmd\":\"ASYNC_MESSAGE_TO_SERVER\","
-                                                "\"command\":\"x\",\"seq\":\"78\"}",
+    g_autoptr(GByteArray) bad = peer_frame('C',
+                                           "{\"cmd\":\"ASYNC_MESSAGE_TO_SERVER\","
+                                           "\"command\":\"x\",\"seq\":\"78\"}",
                                            "{}", -1);
     g_byte_array_append(all, bad->data, bad->len);
     h->publish_room = 3;

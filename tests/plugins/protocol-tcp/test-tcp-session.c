@@ -73,8 +73,7 @@ test_hello_refused(void)
                   "client consumerGroup cannot be null");
     check_refused(h, 'A', "{\"version\":\"1\",\"purpose\":\"pub\"}",
                   "client producerGroup cannot be null");
-    check_refused(h, 'D', "{\"version\":[}",
-                  "malformed client info: a value is malformed");
+    check_refused(h, 'D', "{\"version\":[}", "malformed client info: a value is malformed");
     /* the least that is accepted */
     g_autoptr(peer) p = peer_new(h, 'E');
     peer_send(p, "HELLO_REQUEST", "1", NULL,
@@ -136,8 +135,7 @@ test_no_session(void)
         for (guint i = 0; i < G_N_ELEMENTS(early); i++) {
             peer_send(p, early[i].cmd, "9", NULL, NULL, -1);
             g_autoptr(answer) a = peer_expect(p, early[i].reply, 1, "9");
-            g_assert_cmpstr(answer_text(a, "desc"), ==,
-                            "java.lang.Exception: no session is found");
+            g_assert_cmpstr(answer_text(a, "desc"), ==, "java.lang.Exception: no session is found");
             g_assert_cmpstr(a->body, ==, i == 5 ? "null" : "");
         }
         peer_send(p, "RESPONSE_TO_SERVER", "9", NULL, NULL, -1);
@@ -484,9 +482,10 @@ end_by(ph_host *h, peer *p, guint how)
 static void
 test_end_in_every_state(void)
 {
-    static const char *const states[] = { "new", "half a frame", "opening", "open", "publishing",
-                                          "full", "subscribing", "waiting", "pushed", "blocked",
-                                          "held", "goodbye", "half closed", "leaving" };
+    static const char *const states[] = { "new",         "half a frame", "opening",     "open",
+                                          "publishing",  "full",         "subscribing", "waiting",
+                                          "pushed",      "blocked",      "held",        "goodbye",
+                                          "half closed", "leaving" };
     const emesh_event *e = event_text("T", "x");
     for (guint i = 0; i < G_N_ELEMENTS(states) * 5; i++) {
         const char *state = states[i / 5];
