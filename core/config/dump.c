@@ -6,7 +6,7 @@
 #include "instance.h"
 #include <string.h>
 
-#define ORIGIN_COLUMN 44
+#define ORIGIN_COLUMN 48
 
 /* As it would have to be written in a file. */
 static char *

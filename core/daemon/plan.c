@@ -31,6 +31,14 @@ emesh_planned_is_storage(const emesh_planned *planned)
     return strcmp(planned->component->kind, EMESH_STORAGE_KIND) == 0;
 }
 
+const emesh_storage_ops *
+emesh_planned_storage(const emesh_planned *planned)
+{
+    const emesh_storage_ops *ops = planned->component->ops;
+
+    return emesh_planned_is_storage(planned) && EMESH_HAS(ops, n_group_options) ? ops : NULL;
+}
+
 static void
 plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance *conf)
 {
@@ -56,6 +64,22 @@ plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance 
         g_array_append_val(plan->items, planned);
 }
 
+/* The keys NAME.… of this instance in [topic …] and [group …]. */
+static void
+check_store_keys(emesh_plan *plan, const emesh_planned *planned)
+{
+    const emesh_storage_ops *ops = emesh_planned_storage(planned);
+    g_autoptr(GError) error = NULL;
+
+    if (!emesh_conf_check_store(plan->conf, planned->conf->name,
+                                ops != NULL ? ops->topic_options : NULL,
+                                ops != NULL ? ops->n_topic_options : 0,
+                                ops != NULL ? ops->group_options : NULL,
+                                ops != NULL ? ops->n_group_options : 0,
+                                planned->component->option_size, &error))
+        refuse(plan, NULL, error->message);
+}
+
 emesh_plan *
 emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
 {
@@ -79,6 +103,8 @@ emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
         if (conf->enabled)
             plan_instance(plan, loader, conf);
     }
+    for (uint32_t i = 0; i < plan->items->len; i++)
+        check_store_keys(plan, &g_array_index(plan->items, emesh_planned, i));
     return plan;
 }
 

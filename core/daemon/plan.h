@@ -30,4 +30,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(emesh_plan, emesh_plan_free)
 const emesh_planned *emesh_plan_find(const emesh_plan *plan, const char *name);
 bool emesh_planned_is_storage(const emesh_planned *planned);
 /* dump.c: every value with its origin to standard output, secrets masked. */
-void emesh_plan_dump(const emesh_plan *plan);
+void emesh_plan_dump(emesh_plan *plan);
+/* The ops of a storage component, in the plugin's own size but with all that concerns options; NULL
+ * for every other kind. */
+const emesh_storage_ops *emesh_planned_storage(const emesh_planned *planned);

@@ -201,8 +201,10 @@ emesh_daemon_reload(emesh_daemon *daemon)
         emesh_daemon_tell(daemon, "READY=1");
         return;
     }
-    if (plan->options.workers != daemon->plan->options.workers)
-        say(daemon, EMESH_LOG_WARNING, "[daemon] workers changes at the next start only");
+    if (emesh_config_diff(emesh_conf_daemon_config(daemon->plan->conf),
+                          emesh_conf_daemon_config(plan->conf)) == EMESH_CONFIG_RESTART)
+        say(daemon, EMESH_LOG_WARNING,
+            "[daemon] is changed in more than log-level: that holds from the next start on");
     emesh_log_set_level(daemon->log, plan->options.log_level);
     emesh_bus_set_conf(daemon->bus, plan->conf);
     daemon->next = g_steal_pointer(&plan);

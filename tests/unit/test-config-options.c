@@ -649,15 +649,15 @@ test_dump(void)
     dump_ctx ctx = { config };
     emesh_conf_dump_view view = { dump_options, dump_store, &ctx };
     static const char *const lines[] = {
-        "[daemon]\nworkers = 2                                  # 10-a.conf:7\n",
-        "\npublisher-events = 256                       # default\n",
-        "\n# 10-a.conf\n[instance]\ncomponent = c                                # 10-a.conf:2\n",
-        "\nenabled = true                               # default\n",
-        "\npassword = ***                               # 10-a.conf:4\n",
-        "\ntitle = \" a \\\"b\\\" \"                          # 10-a.conf:5\n",
-        "\n[topic t]                                    # 10-a.conf:8\n",
-        "\na.depth = 2                                  # 10-a.conf:9\n",
-        "\na.token = ***                                # 10-a.conf:10\n",
+        "[daemon]\nworkers = 2                                      # 10-a.conf:7\n",
+        "\npublisher-events = 256                           # default\n",
+        "\n# 10-a.conf\n[instance]\ncomponent = c                                    # 10-a.conf:2\n",
+        "\nenabled = true                                   # default\n",
+        "\npassword = ***                                   # 10-a.conf:4\n",
+        "\ntitle = \" a \\\"b\\\" \"                              # 10-a.conf:5\n",
+        "\n[topic t]                                        # 10-a.conf:8\n",
+        "\na.depth = 2                                      # 10-a.conf:9\n",
+        "\na.token = ***                                    # 10-a.conf:10\n",
         "\n# topics that no section matches\n",
         "\n# groups that no section matches\n",
     };
