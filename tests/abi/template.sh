@@ -47,6 +47,9 @@ chmod -R go-w "$stage"
 "$daemon" --check-config --conf "$stage/conf" --plugin-dir "$(dirname "$so")" --data "$stage/data" \
     --run "$stage/run" >"$stage/log" 2>&1
 result $? "the daemon accepts it with its sample"
+python3 "$EMESH_SOURCE/tests/abi/template-run.py" "$(dirname "$so")" "$EMESH_BUILD/tests/abi" \
+    >"$stage/log" 2>&1
+result $? "it carries lines from a client to a store, and answers"
 printf 'max-lines = 3\n' >>"$stage/conf/60-protocol-lines.conf"
 ! "$daemon" --check-config --conf "$stage/conf" --plugin-dir "$(dirname "$so")" --data "$stage/data" \
     --run "$stage/run" >"$stage/log" 2>&1 && grep -q 'max-line' "$stage/log"
