@@ -87,15 +87,20 @@ tcp_session_end(tcp_session *s, uint32_t how)
     s->lane->tcp->net->close(s->conn, EMESH_CLOSE_FLUSH);
 }
 
-tcp_verdict
-tcp_session_refuse(tcp_session *s, const char *reason, const char *goodbye)
+static void
+log_end(const tcp_session *s, uint32_t level, const char *reason)
 {
     const emesh_host *host = s->lane->tcp->host;
     char text[256];
     emesh_attr peer = { "peer", s->peer, 4, (uint32_t)strlen(s->peer), 0, 0 };
     int n = snprintf(text, sizeof text, "closing connection of %s: %s", s->peer, reason);
+    host->log(host, level, text, (size_t)(n < (int)sizeof text ? n : 255), &peer, 1);
+}
 
-    host->log(host, EMESH_LOG_INFO, text, (size_t)(n < (int)sizeof text ? n : 255), &peer, 1);
+tcp_verdict
+tcp_session_refuse(tcp_session *s, const char *reason, const char *goodbye)
+{
+    log_end(s, EMESH_LOG_NOTICE, reason);
     if (s->mesh != NULL) { /* what came before stands */
         tcp_publish_flush(s);
         tcp_settle_flush(s);
@@ -157,7 +162,8 @@ tcp_session_sweep(tcp_session *s, uint64_t now)
     } else if (s->paused) {
         s->active_ns = now; /* it may have spoken; we did not listen */
     } else if (now - s->active_ns >= s->lane->tcp->options.expiry_ns) {
-        tcp_session_refuse(s, s->state == TCP_NEW ? "no hello in time" : "no sign of life", NULL);
+        log_end(s, EMESH_LOG_INFO, s->state == TCP_NEW ? "no hello in time" : "no sign of life");
+        tcp_session_end(s, EMESH_LEFT_ORDERLY);
     }
 }
 

@@ -244,9 +244,10 @@ class Peer:
         """A CloudEvent; data is a JSON value."""
         event = {"specversion": "1.0", "id": f"{new_seq()}-{next(self.count)}", "source": "/",
                  "type": "cloudevents", "datacontenttype": "application/cloudevents+json",
-                 "subject": topic, "data": data}
+                 "subject": topic}
         event.update(attributes)
-        return {key: value for key, value in event.items() if value is not None}
+        event["data"] = data
+        return event
 
     def publish(self, topic, text, properties=None, broadcast=False, expect=0, headers=None):
         """Publishes an EventMeshMessage and waits for its acknowledgement."""
