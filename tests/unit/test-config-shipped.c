@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is shipped beside the program says what the program does: the samples of conf.d, and the man
- * page eventmesh.conf(5).
+ * What is shipped beside the program says what the program does: the samples of conf.d, the man page
+ * eventmesh.conf(5), the operator guide.
  */
 #include "config/config.h"
 #include "config/value.h"
@@ -243,6 +243,58 @@ test_man_page_examples(void)
     g_assert_cmpuint(read, >=, 3);
 }
 
+/* ---- the operator guide ---- */
+
+/* The text between "```KIND" and "```" from *at on; *at moves behind it. NULL: no more. Given. */
+static char *
+block(const char **at, const char *kind)
+{
+    g_autofree char *begin = g_strdup_printf("\n```%s\n", kind);
+    const char *from = strstr(*at, begin);
+    if (from == NULL)
+        return NULL;
+    from += strlen(begin);
+    const char *end = strstr(from, "```\n");
+    g_assert_nonnull(end);
+    *at = end;
+    return g_strndup(from, (gsize)(end - from));
+}
+
+static void
+test_guide_files(void)
+{
+    g_autofree char *guide = source_file("doc/operator-guide.md");
+    const char *at = guide;
+    uint32_t read = 0;
+    for (char *text = block(&at, "ini"); text != NULL; text = block(&at, "ini")) {
+        GError *error = NULL;
+        g_autoptr(emesh_conf) conf = emesh_conf_parse("10-x.conf", text, strlen(text), &error);
+        g_assert_no_error(error);
+        g_free(text);
+        read++;
+    }
+    g_assert_cmpuint(read, >=, 2);
+}
+
+/* The broken file is answered as the guide says. */
+static void
+test_guide_errors(void)
+{
+    static const emesh_option_group groups[] = { { "emesh.listen/1", "" } };
+    g_autofree char *guide = source_file("doc/operator-guide.md");
+    const char *at = guide;
+    g_autofree char *broken = block(&at, "ini broken");
+    g_autofree char *answer = block(&at, "text");
+    g_assert_nonnull(answer);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(emesh_conf) conf = emesh_conf_parse("10-protocol-tcp.conf", broken, strlen(broken),
+                                                  &error);
+    g_assert_no_error(error);
+    g_assert_null(emesh_config_new(emesh_conf_instance_at(conf, 0)->options, NULL, 0, 0, groups, 1,
+                                   &error));
+    g_assert_cmpstr(error->message, ==, g_strchomp(answer));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -253,5 +305,7 @@ main(int argc, char **argv)
                          test_instance_sample);
     g_test_add_func("/config/shipped/man-page", test_man_page);
     g_test_add_func("/config/shipped/man-page-examples", test_man_page_examples);
+    g_test_add_func("/config/shipped/guide-files", test_guide_files);
+    g_test_add_func("/config/shipped/guide-errors", test_guide_errors);
     return g_test_run();
 }
