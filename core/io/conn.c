@@ -413,10 +413,12 @@ conn_ready(emesh_fd *fd, uint32_t events)
         emesh_tls_handshake(conn);
         break;
     case CONN_OPEN:
-        if (emesh_conn_may_read(conn) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+        if (!emesh_conn_may_read(conn)) {
+            if (broken)
+                lost(conn);
+        } else if ((broken || (events & EPOLLIN)) && emesh_net_turn_has_room(conn->lane)) {
             emesh_input_turn(conn);
-        else if (broken)
-            lost(conn);
+        }
         break;
     case CONN_FLUSH:
         if (events & EPOLLIN)

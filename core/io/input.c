@@ -227,6 +227,7 @@ emesh_input_turn(emesh_conn *conn)
         }
         input_came(conn, (uint32_t)got);
         read += (size_t)got;
+        conn->lane->turn_bytes += (size_t)got;
         emesh_input_deliver(conn);
         if (conn->state != CONN_OPEN)
             return;

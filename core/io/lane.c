@@ -55,6 +55,18 @@ emesh_net_account(emesh_conn *conn, int64_t delta)
     }
 }
 
+bool
+emesh_net_turn_has_room(emesh_net_lane *lane)
+{
+    uint64_t now = emesh_worker_now(lane->worker);
+
+    if (lane->turn_ns != now) {
+        lane->turn_ns = now;
+        lane->turn_bytes = 0;
+    }
+    return lane->turn_bytes < NET_LANE_TURN;
+}
+
 static bool
 used_is_over(const emesh_net_lane *lane, uint64_t limit)
 {

@@ -272,9 +272,17 @@ run_open(emesh_job *job)
     }
 }
 
-void
-emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accept_fn accept)
+bool
+emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accept_fn accept,
+               GError **error)
 {
+    for (size_t i = 0; i < (size_t)listeners->n_lanes * listeners->n_addresses; i++) {
+        const emesh_port *port = &listeners->ports[i];
+        if (listeners->self_accept || begin_listening(port->fd.fd))
+            continue;
+        set_bind_error(error, listeners->bound[port->address].text, NULL, errno, NULL);
+        return false;
+    }
     listeners->opened = true;
     listeners->accept = accept;
     listeners->inst = loops[0]->inst;
@@ -284,14 +292,10 @@ emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accep
         part->loop = loops[i];
         if (listeners->self_accept)
             continue;
-        for (uint32_t a = 0; a < listeners->n_addresses; a++) {
-            if (!begin_listening(emesh_listeners_port(listeners, i, a)->fd.fd))
-                g_critical("cannot listen on %s: %s", listeners->bound[a].text,
-                           g_strerror(errno));
-        }
         part->open.run = run_open;
         emesh_worker_post(loops[i]->worker, &part->open);
     }
+    return true;
 }
 
 int32_t

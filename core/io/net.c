@@ -12,9 +12,29 @@
 #include "lookup.h"
 #include "tls.h"
 
+/* A call from another thread is a bug of the plugin and would be a data race: it has no effect. */
+static bool
+on_lane(const emesh_conn *conn)
+{
+    if (emesh_worker_is_current(conn->lane->worker))
+        return true;
+    emesh_inst_log(conn->lane->loop->inst, EMESH_LOG_ERROR,
+                   "bug of the plugin: a function of net was called on another thread than the "
+                   "connection's lane; ignored");
+    return false;
+}
+
+static int32_t
+net_write(emesh_conn *conn, const emesh_part *parts, uint32_t n)
+{
+    return on_lane(conn) ? emesh_output_write(conn, parts, n) : EMESH_E_INVALID;
+}
+
 static void
 net_close(emesh_conn *conn, uint32_t how)
 {
+    if (!on_lane(conn))
+        return;
     if (how == EMESH_CLOSE_ABORT)
         emesh_conn_abort(conn);
     else
@@ -24,7 +44,7 @@ net_close(emesh_conn *conn, uint32_t how)
 static void
 net_pause(emesh_conn *conn, uint32_t on)
 {
-    if (conn->state >= CONN_FLUSH)
+    if (!on_lane(conn) || conn->state >= CONN_FLUSH)
         return;
     conn->paused = on != 0;
     if (!conn->paused) {
@@ -38,6 +58,8 @@ net_pause(emesh_conn *conn, uint32_t on)
 static int32_t
 net_need(emesh_conn *conn, size_t n)
 {
+    if (!on_lane(conn))
+        return EMESH_E_INVALID;
     if (n > emesh_conn_limits_of(conn)->max_input)
         return EMESH_E_TOO_LARGE;
     conn->in.need = (uint32_t)n;
@@ -84,7 +106,7 @@ const emesh_net_api emesh_net_service = {
     .size = sizeof(emesh_net_api),
     .dial = emesh_net_dial,
     .resolve = emesh_net_resolve,
-    .write = emesh_output_write,
+    .write = net_write,
     .close = net_close,
     .pause = net_pause,
     .need = net_need,

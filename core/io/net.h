@@ -37,8 +37,10 @@ typedef int32_t (*emesh_accept_fn)(emesh_loop *loop, emesh_conn *conn, const eme
  * origin and reason. self_accept: descriptors are left to net.listener() (libsoup). */
 emesh_listeners *emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept,
                                 GError **error);
-/* [main] After the last attach: begins to accept on every lane. loops[i] is lane i. */
-void emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accept_fn accept);
+/* [main] After the last attach: begins to accept on every lane. loops[i] is lane i. false: somebody
+ * took the address meanwhile; nothing is accepted, free the listeners. */
+bool emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accept_fn accept,
+                    GError **error);
 /* [main] At drain: stops accepting and closes the listening sockets; done runs on [main]. */
 void emesh_net_shut(emesh_listeners *listeners, emesh_job *done);
 /* [main] Before detach: closes all accepted connections (closed() is called for each on its lane);

@@ -52,15 +52,34 @@ read_dial(emesh_inst *inst)
 
 /* ---- running ---- */
 
+/* Somebody else can have taken an address between bind and now. */
+static bool
+open_listeners(emesh_inst *inst)
+{
+    struct emesh_inst_private *priv = inst->priv;
+    emesh_error err = { .size = sizeof err, .code = EMESH_E_CONFIG };
+    g_autoptr(GError) error = NULL;
+
+    if (priv->listeners == NULL)
+        return true;
+    priv->listening = emesh_net_open(priv->listeners, inst->loops, accept_conn, &error);
+    if (priv->listening)
+        return true;
+    g_strlcpy(err.text, error->message, sizeof err.text);
+    emesh_inst_fail(inst, &err);
+    return false;
+}
+
 static void
 running(emesh_inst *inst)
 {
     struct emesh_inst_private *priv = inst->priv;
     void (*done)(void *, emesh_inst *, int32_t) = priv->up_done;
 
-    priv->listening = priv->listeners != NULL;
-    if (priv->listening)
-        emesh_net_open(priv->listeners, inst->loops, accept_conn);
+    if (!open_listeners(inst)) {
+        emesh_inst_down_detach(inst);
+        return;
+    }
     priv->stay_up = true;
     priv->running_since = emesh_worker_now(priv->env.main);
     priv->up_done = NULL;

@@ -146,7 +146,9 @@ net_server_open(net_server *server, const emesh_listen_spec *spec, uint32_t n_la
     net_server_init(server, n_lanes);
     server->inst.listeners = emesh_net_bind(spec, n_lanes, false, &error);
     g_assert_no_error(error);
-    emesh_net_open(server->inst.listeners, server->loop_list, server_accept);
+    g_assert_true(
+        emesh_net_open(server->inst.listeners, server->loop_list, server_accept, &error));
+    g_assert_no_error(error);
     g_assert_cmpuint(emesh_net_listener_info(server->inst.listeners, &info, 1), ==,
                      spec->n_addresses);
     g_strlcpy(server->address, info.address, sizeof server->address);

@@ -635,6 +635,37 @@ test_close_all(void)
     }
 }
 
+static int32_t
+show_conn(net_peer *peer)
+{
+    __atomic_store_n((emesh_conn **)peer->server->user, peer->conn, __ATOMIC_RELEASE);
+    return EMESH_OK;
+}
+
+/* A call from another thread than the lane is refused and reported. */
+static void
+test_foreign_thread(void)
+{
+    emesh_listen_spec spec = net_spec(net_any_port);
+    emesh_conn *conn = NULL;
+    net_server server = { .ops = &echo_ops, .accepting = show_conn, .user = &conn };
+    emesh_part part = { "x", 1, NULL };
+    char byte = 'y';
+
+    net_server_open(&server, &spec, 1);
+    int fd = net_connect(&server);
+    NET_WAIT(__atomic_load_n(&conn, __ATOMIC_ACQUIRE));
+    g_assert_cmpint(net->write(conn, &part, 1), ==, EMESH_E_INVALID);
+    g_assert_cmpint(net->need(conn, 1), ==, EMESH_E_INVALID);
+    net->close(conn, EMESH_CLOSE_ABORT);
+    g_assert_cmpuint(net_count_logged(&server, "another thread"), ==, 3);
+    net_send(fd, &byte, 1);
+    net_receive(fd, &byte, 1);
+    g_assert_cmpint(byte, ==, 'y');
+    close(fd);
+    net_server_close(&server);
+}
+
 /* One request, one wake-up. */
 static void
 test_ping_pong(void)
@@ -677,6 +708,7 @@ main(int argc, char **argv)
     g_test_add_func("/net/close/flush-never-read", test_flush_never_read);
     g_test_add_func("/net/close/reset", test_reset);
     g_test_add_func("/net/close/all", test_close_all);
+    g_test_add_func("/net/foreign-thread", test_foreign_thread);
     g_test_add_func("/net/ping-pong", test_ping_pong);
     return g_test_run();
 }
