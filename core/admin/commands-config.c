@@ -6,6 +6,7 @@
 #include "admin/check.h"
 #include "admin/tables.h"
 #include "admin/view.h"
+#include "config/rules.h"
 
 #include <string.h>
 
@@ -13,6 +14,11 @@ typedef struct show {
     emesh_command_reply *reply;
     const char *section;
 } show;
+
+typedef struct store_show { /* keys of a store in a [topic …] or [group …] */
+    show show;
+    const char *store;
+} store_show;
 
 static void
 row_value(void *ctx, const char *key, const char *value, const char *origin)
@@ -38,32 +44,50 @@ show_daemon(const emesh_conf *conf, emesh_command_reply *reply)
         emesh_config_each(config, row_value, &s);
 }
 
+/* What the section says to one store, under the store's name; secrets are masked like everywhere. */
 static void
-row_rule(void *ctx, bool is_group, const char *pattern, const emesh_topic_rule *topic,
-         const emesh_group_rule *group)
+row_store_value(void *ctx, const char *key, const char *value, const char *origin)
 {
-    static const char *const levels[] = { "the store's highest", "memory", "os", "synced",
-                                          "quorum" };
-    g_autofree char *section = g_strconcat(is_group ? "group " : "topic ", pattern, NULL);
-    show s = { ctx, section };
-    char number[32];
-    if (is_group) {
-        row_value(&s, "order", group->ordered != 0 ? "key" : "none", group->origin);
-        g_snprintf(number, sizeof number, "%u", group->attempts);
-        row_value(&s, "attempts", number, group->origin);
-        row_value(&s, "dead-letter", group->dead_letter != 0 ? "on" : "off", group->origin);
+    const store_show *s = ctx;
+    if (strcmp(origin, "default") == 0)
         return;
+    g_autofree char *full = g_strconcat(s->store, ".", key, NULL);
+    row_value((void *)&s->show, full, value, origin);
+}
+
+static void
+show_store_keys(const emesh_admin_view *view, bool groups, const char *pattern, store_show *s)
+{
+    for (guint i = 0; i < view->instances->len; i++) {
+        const emesh_inst *inst = g_ptr_array_index(view->instances, i);
+        const emesh_storage_ops *ops = &inst->storage;
+        if (!inst->is_storage)
+            continue;
+        g_autoptr(emesh_config) values =
+            groups ? emesh_conf_group_options(view->conf, pattern, strlen(pattern), inst->name,
+                                              ops->group_options, ops->n_group_options,
+                                              inst->component->option_size, NULL)
+                   : emesh_conf_topic_options(view->conf, pattern, strlen(pattern), inst->name,
+                                              ops->topic_options, ops->n_topic_options,
+                                              inst->component->option_size, NULL);
+        s->store = inst->name;
+        if (values != NULL)
+            emesh_config_each(values, row_store_value, s);
     }
-    row_value(&s, "store", topic->store != NULL ? topic->store : "the only one", topic->origin);
-    row_value(&s, "durability", levels[MIN(topic->level, 4u)], topic->level_origin);
-    g_snprintf(number, sizeof number, "%u", topic->partitions);
-    row_value(&s, "partitions", number, topic->origin);
-    g_snprintf(number, sizeof number, "%" G_GUINT64_FORMAT "ms", topic->retention_ms);
-    row_value(&s, "retention-age", number, topic->origin);
-    g_snprintf(number, sizeof number, "%" G_GUINT64_FORMAT, topic->retention_bytes);
-    row_value(&s, "retention-bytes", number, topic->origin);
-    g_snprintf(number, sizeof number, "%" G_GUINT64_FORMAT, topic->max_event);
-    row_value(&s, "max-event", number, topic->origin);
+}
+
+static void
+show_rules(const emesh_admin_view *view, bool groups, emesh_command_reply *reply)
+{
+    const emesh_rules *rules = emesh_conf_rules(view->conf, groups);
+    for (guint i = 0; i < rules->sorted->len; i++) {
+        const emesh_rule *rule = g_ptr_array_index(rules->sorted, i);
+        const char *pattern = rule->section->name;
+        g_autofree char *section = g_strconcat(groups ? "group " : "topic ", pattern, NULL);
+        store_show s = { .show = { reply, section } };
+        emesh_config_each(rule->values, row_value, &s.show);
+        show_store_keys(view, groups, pattern, &s);
+    }
 }
 
 static void
@@ -82,8 +106,10 @@ run_show(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command
         found = true;
         emesh_config_each(emesh_inst_config(inst), row_value, &s);
     }
-    if (only == NULL)
-        emesh_conf_each_rule(view->conf, row_rule, reply);
+    if (only == NULL) {
+        show_rules(view, false, reply);
+        show_rules(view, true, reply);
+    }
     if (found)
         reply->end(reply, EMESH_OK, NULL);
     else
