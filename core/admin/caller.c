@@ -20,12 +20,11 @@ struct emesh_admin_caller {
 static const emesh_admin_session_ops caller_ops;
 
 emesh_session *
-emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn, const char *client,
-                 void *ctx)
+emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn, bool one_process,
+                 const char *client, void *ctx)
 {
-    g_autofree char *peer = g_strdup_printf("unix:uid=%ld,pid=%ld", (long)conn->uid,
-                                            (long)conn->pid);
     g_autofree char *user = g_strdup_printf("uid:%ld", (long)conn->uid);
+    g_autofree char *peer = g_strdup_printf("unix:%s", user);
     g_autofree char *pid = g_strdup_printf("%ld", (long)conn->pid);
     emesh_attr labels[] = { { "protocol", "admin", 8, 5, 0, 0 },
                             { "pid", pid, 3, (uint32_t)strlen(pid), 0, 0 } };
@@ -34,7 +33,7 @@ emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn, const cha
                       .client = { client, strlen(client) },
                       .user = { user, strlen(user) },
                       .labels = labels,
-                      .n_labels = G_N_ELEMENTS(labels) };
+                      .n_labels = one_process ? 2 : 1 };
     return lane->admin->cl->open(lane->loop, &who, ctx);
 }
 
@@ -153,7 +152,7 @@ caller_new(emesh_admin_lane *lane, const emesh_admin_conn *conn)
     caller->uid = conn->uid;
     caller->pending = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                             (GDestroyNotify)emesh_request_unref);
-    caller->base.host = emesh_admin_open(lane, conn, "eventmeshctl", caller);
+    caller->base.host = emesh_admin_open(lane, conn, false, "eventmeshctl", caller);
     if (caller->base.host == NULL) {
         emesh_caller_free(caller);
         return NULL;

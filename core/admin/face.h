@@ -114,9 +114,9 @@ void emesh_caller_add(emesh_admin_caller *caller, emesh_admin_request *request);
 void emesh_caller_remove(emesh_admin_caller *caller, emesh_admin_request *request);
 emesh_session *emesh_caller_session(emesh_admin_caller *caller);
 void emesh_caller_free(emesh_admin_caller *caller);
-/* Opens a session for whoever is behind conn. */
+/* Opens a session for whoever is behind conn: for that very process, or for all of its user. */
 emesh_session *emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn,
-                                const char *client, void *ctx);
+                                bool one_process, const char *client, void *ctx);
 
 /* ---- http-command.c, http-publish.c, http-subscribe.c: the endpoints ---- */
 void emesh_http_command(emesh_admin_request *request, const char *verb);

@@ -264,7 +264,7 @@ emesh_http_subscribe(emesh_admin_request *request)
     s->hup = g_socket_create_source(request->conn->socket, G_IO_HUP, NULL);
     g_source_set_callback(s->hup, G_SOURCE_FUNC(on_hup), s, NULL);
     g_source_attach(s->hup, lane->context);
-    s->base.host = emesh_admin_open(lane, request->conn, "eventmeshctl subscribe", s);
+    s->base.host = emesh_admin_open(lane, request->conn, true, "eventmeshctl subscribe", s);
     if (s->base.host == NULL)
         stream_end(s, EMESH_E_NO_MEMORY, NULL);
 }
