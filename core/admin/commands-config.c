@@ -118,23 +118,11 @@ run_show(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command
 }
 
 static void
-row_problem(void *ctx, const char *text)
-{
-    emesh_row_builder *row = emesh_row_new();
-    emesh_row_text(row, "kind", "problem", -1);
-    emesh_row_text(row, "problem", text, -1);
-    emesh_row_send(row, ctx);
-}
-
-static void
 run_check(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
 {
     const emesh_admin_view *view = emesh_admin_view_of(daemon);
-    emesh_check check = { .problem = row_problem, .ctx = reply };
-    g_autofree char *dirs = g_strjoinv(":", (char **)view->conf_dirs);
     (void)args, (void)n;
-    bool good = emesh_check_conf(&check, view->conf_dirs, view->loader);
-    emesh_check_verdict(&check, good, dirs, reply);
+    emesh_check_conf(view->conf_dirs, view->loader, reply);
     reply->end(reply, EMESH_OK, NULL);
 }
 

@@ -52,8 +52,11 @@ ctl_config_check(ctl *c, char **args, int n)
         rows = ctl_rows_if_up(c, "config.check", NULL, &code);
     if (rows == NULL && code == CTL_REFUSED)
         return code;
-    if (rows == NULL)
+    if (rows == NULL) {
+        if (c->opt.conf == NULL && !c->opt.json)
+            fprintf(stderr, "no daemon runs: the folders are checked here\n");
         rows = ctl_offline_check(c);
+    }
     return print_check(c, rows);
 }
 

@@ -42,25 +42,13 @@ loader_new(ctl *c)
     return emesh_loader_new((const char *const *)dirs, "/proc/self/exe", NULL);
 }
 
-static void
-add_problem(void *ctx, const char *text)
-{
-    emesh_row_builder *row = emesh_row_new();
-    emesh_row_text(row, "kind", "problem", -1);
-    emesh_row_text(row, "problem", text, -1);
-    emesh_row_send(row, ctx);
-}
-
 JsonArray *
 ctl_offline_check(ctl *c)
 {
     collect all = collect_new();
     g_auto(GStrv) dirs = ctl_conf_dirs(&c->opt);
-    g_autofree char *joined = g_strjoinv(":", dirs);
     emesh_loader *loader = loader_new(c);
-    emesh_check check = { .problem = add_problem, .ctx = &all.reply };
-    bool good = emesh_check_conf(&check, (const char *const *)dirs, loader);
-    emesh_check_verdict(&check, good, joined, &all.reply);
+    emesh_check_conf((const char *const *)dirs, loader, &all.reply);
     emesh_loader_free(loader);
     return all.rows;
 }

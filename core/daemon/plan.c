@@ -39,6 +39,25 @@ emesh_planned_storage(const emesh_planned *planned)
     return emesh_planned_is_storage(planned) && EMESH_HAS(ops, n_group_options) ? ops : NULL;
 }
 
+/* What the component itself thinks of its options. */
+static bool
+check_options(emesh_plan *plan, const emesh_planned *planned)
+{
+    const emesh_life_ops *life = planned->component->life;
+    emesh_error err = { .size = sizeof err };
+    const char *origin = NULL;
+    g_autofree char *text = NULL;
+
+    if (!EMESH_CAN(life, check) || life->check(planned->config, &err) == EMESH_OK)
+        return true;
+    if (err.option[0] != '\0')
+        origin = emesh_config_origin(planned->config, err.option);
+    text = g_strdup_printf("%s%s%s", err.option, err.option[0] != '\0' ? ": " : "",
+                           err.text[0] != '\0' ? err.text : "refused by the component");
+    refuse(plan, origin != NULL ? origin : planned->conf->file, text);
+    return false;
+}
+
 static void
 plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance *conf)
 {
@@ -58,6 +77,8 @@ plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance 
                                       planned.component->n_groups, &error);
     if (planned.config == NULL)
         refuse(plan, NULL, error->message);
+    else if (!check_options(plan, &planned))
+        emesh_config_unref(planned.config);
     else if (emesh_planned_is_storage(&planned))
         g_array_prepend_val(plan->items, planned);
     else
@@ -80,11 +101,28 @@ check_store_keys(emesh_plan *plan, const emesh_planned *planned)
         refuse(plan, NULL, error->message);
 }
 
+/* With several stores a section has to say which; that a named one exists was checked by load. */
+static void
+check_rule(void *ctx, bool is_group, const char *pattern, const emesh_topic_rule *topic,
+           const emesh_group_rule *group)
+{
+    emesh_plan *plan = ctx;
+    g_autofree char *text = NULL;
+
+    (void)group;
+    if (is_group || topic->store != NULL)
+        return;
+    text = g_strdup_printf("store: there are several storage instances; [topic %s] must name one",
+                           pattern);
+    refuse(plan, topic->origin, text);
+}
+
 emesh_plan *
 emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
 {
     emesh_plan *plan = g_new0(emesh_plan, 1);
     g_autoptr(GError) error = NULL;
+    uint32_t stores = 0;
 
     plan->wrong = g_string_new(NULL);
     plan->items = g_array_new(FALSE, TRUE, sizeof(emesh_planned));
@@ -105,6 +143,10 @@ emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
     }
     for (uint32_t i = 0; i < plan->items->len; i++)
         check_store_keys(plan, &g_array_index(plan->items, emesh_planned, i));
+    for (uint32_t i = 0; i < plan->items->len; i++)
+        stores += emesh_planned_is_storage(&g_array_index(plan->items, emesh_planned, i));
+    if (stores > 1)
+        emesh_conf_each_rule(plan->conf, check_rule, plan);
     return plan;
 }
 
