@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A reader's end here: one cursor per (group or alone, topic), on one lane. It takes from the
+ * memory tail on its lane; what lies further back is read by a job on a pool thread, one at a time.
+ *
+ * topic->lock: the list of a topic's cursors and who waits. The rest is the lane's.
+ */
+#ifndef SA_CURSOR_H
+#define SA_CURSOR_H
+#include "groups.h"
+#include "lane.h"
+#include "tail.h"
+
+#define SA_READ_MAX 256u /* records per call */
+
+typedef struct sa_cpart {
+    sa_partition *part;
+    sa_pair *pair; /* of the group, else NULL */
+    uint64_t next; /* offset to hand over next */
+    uint32_t epoch;
+    bool begun;
+    bool resolving; /* START_TIME is being looked up */
+    uint64_t time_us; /* that time */
+    bool told;      /* CAUGHT_UP was said */
+} sa_cpart;
+
+struct sa_job;
+
+typedef struct sa_cursor { /* the host's emesh_cursor */
+    struct sa_store *store;
+    sa_lane *lane;
+    sa_topic *topic;
+    sa_group *group; /* NULL: alone */
+    emesh_reader *reader;
+    struct sa_cursor *topic_next; /* topic->lock */
+    bool waiting;                 /* topic->lock */
+    struct sa_cursor *ready_next;
+    _Atomic uint32_t ready; /* in the lane's ready list */
+    struct sa_cursor *closing_next;
+    struct sa_job *job;
+    emesh_op *close_op;
+    int64_t want_bytes;
+    uint32_t want;
+    uint32_t turn; /* partition to begin with */
+    uint32_t n_parts;
+    bool bytes_given; /* a host that never grants bytes counts records alone */
+    sa_cpart parts[];
+} sa_cursor;
+
+/* [any] Something of topic became visible. */
+void sa_topic_wake(sa_topic *topic);
+
+/* kind table, [lane] */
+emesh_cursor *sa_cursor_open(emesh_lane *lane, const emesh_read_spec *spec, emesh_reader *reader);
+void sa_cursor_begin(emesh_cursor *cursor, uint32_t partition, uint32_t epoch,
+                     const emesh_start *start);
+void sa_cursor_release(emesh_cursor *cursor, uint32_t partition, uint32_t epoch);
+void sa_cursor_want(emesh_cursor *cursor, uint32_t records, uint64_t bytes);
+void sa_cursor_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n);
+void sa_cursor_close(emesh_cursor *cursor, emesh_op *op);
+
+/* [lane] feed.c */
+void sa_feed(sa_cursor *c);
+void sa_lane_feed(emesh_task *task, int32_t code);             /* the lane's ready list */
+/* [lane] A place given by START_TIME is known. */
+void sa_cursor_resolved(sa_cursor *c, uint32_t i, uint64_t offset);
+/* [lane] Ends cursors whose last obstacle may be gone. */
+void sa_cursors_flushed(sa_lane *lane);
+void sa_cursor_unwait(sa_cursor *c);
+
+#endif

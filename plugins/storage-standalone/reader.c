@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads records by their places: neighbours less than 64 KiB apart share one read of at most
+ * 256 KiB. Check sums are checked; a damaged record is handed over as such, counted and named.
+ */
+#include "reader.h"
+
+#include "store.h"
+#include <stdlib.h>
+#include <time.h>
+
+#define SA_READ_WINDOW (256u << 10)
+#define SA_READ_GAP (64u << 10)
+#define SA_READ_GUESS 2048u /* size of the last record, which no next place tells */
+#define SA_RETRIES 50
+
+typedef struct sa_window {
+    uint8_t *bytes;
+    size_t cap, have;
+    uint64_t at;
+} sa_window;
+
+/* Bytes [place, place + n) into the window, unless they are there. */
+static bool
+fill(struct sa_store *store, int fd, sa_window *w, uint64_t place, size_t n)
+{
+    if (place >= w->at && place + n <= w->at + w->have)
+        return true;
+    if (n > w->cap) {
+        uint8_t *bytes = malloc(n);
+        if (bytes == NULL)
+            return false;
+        free(w->bytes);
+        w->bytes = bytes;
+        w->cap = n;
+    }
+    ssize_t got = sa_read_all(store->io, fd, w->bytes, n, place);
+    sa_count(&store->stats.reads, 1);
+    w->at = place;
+    w->have = got > 0 ? (size_t)got : 0;
+    sa_count(&store->stats.read_bytes, w->have);
+    return w->have == n;
+}
+
+/* How much to read at places[i]: up to the last neighbour that is near. */
+static size_t
+span(const sa_places *p, uint32_t i)
+{
+    uint64_t from = 8ull * p->place8[i], to = from;
+    for (uint32_t k = i + 1; k < p->n; k++) {
+        uint64_t at = 8ull * p->place8[k];
+        if (at <= to || at - to > SA_READ_GAP || at - from > SA_READ_WINDOW)
+            break;
+        to = at;
+    }
+    uint64_t end = atomic_load(&p->seg->end) - p->seg->base;
+    uint64_t want = to - from + SA_READ_GUESS;
+    if (from >= end)
+        return SA_RECORD_HEAD;
+    return (size_t)MIN(want, end - from);
+}
+
+static const emesh_event *
+decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body)
+{
+    const emesh_event *event = NULL;
+    void *mem = NULL;
+    uint32_t n = 0;
+    size_t data = head->body - head->attrs;
+    emesh_part parts[2] = { { body, head->attrs, NULL }, { NULL, data, NULL } };
+    if (data > 0) {
+        parts[1].owner = store->ev->buf(store->host, data, &mem);
+        if (parts[1].owner == NULL)
+            return NULL;
+        memcpy(mem, body + head->attrs, data);
+        parts[1].ptr = mem;
+    }
+    int32_t code = store->ev->decode(store->host, EMESH_FORM_IMAGE, parts, data > 0 ? 2 : 1,
+                                     &event, 1, &n, NULL);
+    store->ev->buf_unref(parts[1].owner);
+    return code == EMESH_OK && n == 1 ? event : NULL;
+}
+
+/* The record at places[i]; event NULL when it is damaged. */
+static sa_got
+read_one(struct sa_store *store, sa_partition *part, const sa_places *p, uint32_t i, sa_window *w)
+{
+    uint64_t place = 8ull * p->place8[i];
+    sa_got got = { .offset = p->offset + i };
+    sa_rec_head head;
+    if (place == 0)
+        return got;
+    if (place < w->at || place + SA_RECORD_HEAD > w->at + w->have)
+        fill(store, p->fd, w, place, span(p, i));
+    if (place + SA_RECORD_HEAD > w->at + w->have
+        || !sa_rec_head_read(w->bytes + (place - w->at), w->have - (size_t)(place - w->at),
+                             p->seg->base + place, store->salt, &head)
+        || head.type != SA_EVENT || head.partition != part->id || head.offset != got.offset)
+        return got;
+    got.time_us = head.time_us;
+    if (!fill(store, p->fd, w, place, sa_rec_size(head.body)))
+        return got;
+    const uint8_t *body = w->bytes + (place - w->at) + SA_RECORD_HEAD;
+    if (sa_rec_body_ok(&head, body, sa_pad8(head.body))) {
+        got.event = decode(store, &head, body);
+        got.bytes = sa_event_bytes(body, head.attrs, head.body);
+    }
+    return got;
+}
+
+static void
+note_damage(struct sa_store *store, sa_partition *part, const sa_places *p, uint64_t offset)
+{
+    sa_count(&store->stats.damaged, 1);
+    sa_say(store, EMESH_LOG_ERROR, "record %llu of topic %s, partition %u, in %s/log/%016llx.seg is "
+           "damaged and skipped", (unsigned long long)offset,
+           part->topic != NULL ? part->topic->name : "?", part->number, store->path,
+           (unsigned long long)p->seg->base);
+}
+
+/* Look-ups that lack memory or descriptors are tried again: skipping would lose records. */
+static sa_look
+look(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, uint32_t max,
+     sa_places *places)
+{
+    for (int i = 0; i < SA_RETRIES; i++) {
+        sa_look found = sa_lookup(store, part, offset, end, max, places);
+        if (found != SA_LOOK_ERROR)
+            return found;
+        struct timespec wait = { 0, 20000000 };
+        nanosleep(&wait, NULL);
+    }
+    return SA_LOOK_ERROR;
+}
+
+uint32_t
+sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, sa_got *out,
+        uint32_t max, uint64_t max_bytes, uint64_t *next)
+{
+    uint32_t n = 0;
+    uint64_t bytes = 0;
+    sa_window w = { 0 };
+    *next = offset;
+    while (n < max && *next < end && (n == 0 || bytes < max_bytes)) {
+        sa_places places;
+        sa_look found = look(store, part, *next, end, max - n, &places);
+        if (found == SA_LOOK_ERROR)
+            break;
+        if (found == SA_LOOK_NONE) {
+            *next = end;
+            break;
+        }
+        w.have = 0; /* of another file */
+        for (uint32_t i = 0; i < places.n; i++) {
+            sa_got got = read_one(store, part, &places, i, &w);
+            if (n > 0 && bytes + got.bytes > max_bytes) {
+                store->ev->unref(&got.event, 1);
+                bytes = max_bytes;
+                break;
+            }
+            if (got.event == NULL)
+                note_damage(store, part, &places, got.offset);
+            bytes += got.bytes;
+            out[n++] = got;
+            *next = got.offset + 1;
+        }
+        sa_places_leave(store, &places);
+    }
+    free(w.bytes);
+    return n;
+}
+
+const emesh_event *
+sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place, sa_rec_head *head)
+{
+    sa_window w = { 0 };
+    const emesh_event *event = NULL;
+    if (fill(store, fd, &w, place, SA_RECORD_HEAD)
+        && sa_rec_head_read(w.bytes, w.have, seg->base + place, store->salt, head)
+        && head->type == SA_EVENT && fill(store, fd, &w, place, sa_rec_size(head->body))
+        && sa_rec_body_ok(head, w.bytes + SA_RECORD_HEAD, w.have - SA_RECORD_HEAD))
+        event = decode(store, head, w.bytes + SA_RECORD_HEAD);
+    free(w.bytes);
+    return event;
+}

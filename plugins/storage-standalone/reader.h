@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading back from disk: where records lie, and the records themselves. Blocks: for pool threads.
+ */
+#ifndef SA_READER_H
+#define SA_READER_H
+#include "tail.h"
+
+#define SA_PLACES 256u
+
+typedef struct sa_places { /* neighbours of one partition in one segment, offsets without gap */
+    sa_segment *seg; /* in use until sa_places_leave */
+    int fd;
+    uint64_t offset; /* of the first */
+    uint32_t n;
+    uint32_t place8[SA_PLACES]; /* 0: lost with a damaged index */
+} sa_places;
+
+typedef enum sa_look {
+    SA_LOOK_FOUND,
+    SA_LOOK_NONE,  /* no record from offset on below end */
+    SA_LOOK_GONE,  /* a segment was deleted meanwhile */
+    SA_LOOK_ERROR, /* could not be told: memory, descriptors, LMDB */
+} sa_look;
+
+/* Where the records from offset on lie, below end, in the oldest segment that has one: FOUND, NONE
+ * or ERROR. */
+sa_look sa_lookup(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end,
+                  uint32_t max, sa_places *places);
+void sa_places_leave(struct sa_store *store, sa_places *places);
+
+/* Up to max records from offset on, below end, as references. *next: where to go on; == end when
+ * there are no more. */
+uint32_t sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end,
+                 sa_got *out, uint32_t max, uint64_t max_bytes, uint64_t *next);
+
+/* The event at a place of a segment in use; NULL when there is none or it is damaged. Given. */
+const emesh_event *sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place,
+                                 sa_rec_head *head);
+/* The trailer of a sealed segment in use. False: damaged. */
+bool sa_seg_trailer(struct sa_store *store, sa_segment *seg, int fd, sa_trailer *trailer);
+
+/* Oldest offset that was stored at or after time_us, or end. timefind.c */
+uint64_t sa_find_time(struct sa_store *store, sa_partition *part, uint64_t time_us);
+
+/* Records kept and their bytes from offset on. For listings. */
+void sa_measure(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t *records,
+                uint64_t *bytes);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Recovery, last step: what was found above the durable mark is written again, into a new segment,
+ * and synced; only then are the old segments sealed at the mark. So nothing is trusted because the
+ * page cache shows it. Then every partition gets its next offset.
+ */
+#include "recovery.h"
+
+#include "batch.h"
+#include "store.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define SA_JUMP (1u << 20) /* offsets a power cut may have taken after they were seen */
+
+static int32_t
+make_active(sa_recovery *r)
+{
+    sa_store *store = r->store;
+    sa_log *log = &store->log;
+    store->base_floor = r->top;
+    store->io->unlink(store->io->ctx, store->dir, "reserve"); /* made again when there is room */
+    sa_keeper_make_next(store);
+    if (log->next == NULL)
+        return sa_error(r->err, EMESH_E_NO_SPACE, "no room for a new segment of %llu MiB in "
+                        "%s/log: free space on that disk",
+                        (unsigned long long)(store->opt.segment_size >> 20), store->path);
+    log->active = log->next;
+    log->next = NULL;
+    uint64_t begin = log->active->base + SA_SEGMENT_HEAD;
+    atomic_store(&log->written, begin);
+    atomic_store(&log->durable, r->durable);
+    return EMESH_OK;
+}
+
+typedef struct sa_copying {
+    sa_recovery *r;
+    int32_t code; /* of the batches */
+} sa_copying;
+
+static void
+copied(sa_batch *batch, int32_t code)
+{
+    sa_copying *c = batch->ctx;
+    if (code != EMESH_OK)
+        c->code = code;
+}
+
+/* Bodies of a unit, back to back in one block. */
+static uint8_t *
+read_bodies(sa_recovery *r, sa_scanned *s, guint first, guint n)
+{
+    size_t size = 0;
+    for (guint i = first; i < first + n; i++)
+        size += sa_pad8(g_array_index(s->items, sa_item, i).head.body);
+    uint8_t *block = malloc(size + 8), *at = block;
+    for (guint i = first; i < first + n && block != NULL; i++) {
+        const sa_item *item = &g_array_index(s->items, sa_item, i);
+        size_t body = sa_pad8(item->head.body);
+        if (sa_read_all(r->store->io, s->seg->fd, at, body, item->place + SA_RECORD_HEAD)
+                != (ssize_t)body
+            || !sa_rec_body_ok(&item->head, at, body)) {
+            free(block);
+            block = NULL;
+        }
+        at += body;
+    }
+    return block;
+}
+
+static void
+copy_unit(sa_copying *c, sa_scanned *s, guint first, guint n)
+{
+    sa_store *store = c->r->store;
+    sa_batch *batch = sa_batch_new(n);
+    uint8_t *block = batch != NULL ? read_bodies(c->r, s, first, n) : NULL, *at = block;
+    if (block == NULL) {
+        if (batch != NULL)
+            sa_batch_unref(batch);
+        c->code = EMESH_E_IO;
+        return;
+    }
+    batch->memory = block;
+    batch->done = copied;
+    batch->ctx = c;
+    batch->control = true;
+    for (guint i = 0; i < n; i++) {
+        const sa_item *item = &g_array_index(s->items, sa_item, first + i);
+        sa_rec *rec = sa_batch_control(store, batch, (enum sa_type)item->head.type, at,
+                                       item->head.body);
+        rec->flags = item->head.flags;
+        rec->follow = item->head.follow;
+        rec->attrs = item->head.attrs;
+        rec->own = item->head.own;
+        rec->about = item->head.partition;
+        rec->offset = item->head.offset;
+        rec->time_us = item->head.time_us;
+        rec->hash = item->hash;
+        rec->fixed = true;
+        if (item->head.type == SA_EVENT)
+            rec->part = sa_catalog_part(&store->cat, item->head.partition);
+        at += sa_pad8(item->head.body);
+    }
+    sa_count(&store->stats.recopied, n);
+    sa_log_submit(store, batch, true);
+}
+
+/* A copy that was dropped (there twice, or of a deleted topic) leaves the unit; the rest of it
+ * stays one. */
+static int32_t
+copy_segment(sa_recovery *r, sa_scanned *s)
+{
+    sa_copying c = { .r = r };
+    for (guint i = 0; i < s->items->len && c.code == EMESH_OK;) {
+        sa_item *item = &g_array_index(s->items, sa_item, i);
+        guint n = 1;
+        while (item->copy && i + n < s->items->len && n < SA_UNIT_RECORDS) {
+            const sa_item *next = &g_array_index(s->items, sa_item, i + n);
+            if (!next->copy || (next->head.flags & SA_REC_JOINED) == 0)
+                break;
+            n++;
+        }
+        if (item->copy) {
+            item->head.flags &= (uint8_t)~SA_REC_JOINED;
+            for (guint k = 0; k < n; k++)
+                g_array_index(s->items, sa_item, i + k).head.follow = (uint16_t)(n - 1 - k);
+            copy_unit(&c, s, i, n);
+        }
+        i += n;
+    }
+    if (c.code != EMESH_OK)
+        return sa_error(r->err, c.code, "what is above the durable mark in %s/log/%016llx.seg could "
+                        "not be written again", r->store->path, (unsigned long long)s->seg->base);
+    return EMESH_OK;
+}
+
+/* The old segment ends at the mark; one that keeps nothing goes. */
+static int32_t
+finish_segment(sa_recovery *r, sa_scanned *s)
+{
+    sa_store *store = r->store;
+    sa_segment *seg = s->seg;
+    uint64_t end = 0;
+    for (guint i = 0; i < s->items->len; i++) {
+        const sa_item *item = &g_array_index(s->items, sa_item, i);
+        if (item->keep)
+            end = item->place + item->size;
+    }
+    if (end == 0) {
+        char name[SA_NAME_MAX];
+        sa_seg_name(name, seg->base);
+        sa_segs_remove(&store->segs, seg);
+        sa_seg_free(store, seg);
+        s->seg = NULL;
+        store->io->unlink(store->io->ctx, store->log_dir, name);
+        return EMESH_OK;
+    }
+    atomic_store(&seg->end, seg->base + end);
+    atomic_store(&seg->synced, seg->base + end);
+    seg->clock_us = sa_clock_us(store);
+    seg->state = SA_SEG_CLOSED;
+    sa_point(store->io, "recover-seal");
+    int rc = sa_seal(store, seg);
+    if (rc < 0)
+        return sa_error(r->err, rc == -ENOSPC ? EMESH_E_NO_SPACE : EMESH_E_IO,
+                        "segment %s/log/%016llx.seg could not be sealed: %s", store->path,
+                        (unsigned long long)seg->base, g_strerror(-rc));
+    return EMESH_OK;
+}
+
+static void
+raise_next(sa_store *store)
+{
+    GHashTableIter iter;
+    gpointer value;
+    for (guint i = 0; i < store->cat.every_group->len; i++) {
+        sa_group *group = g_ptr_array_index(store->cat.every_group, i);
+        if (group->pairs == NULL)
+            continue;
+        g_hash_table_iter_init(&iter, group->pairs);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            const sa_pair *pair = value;
+            uint64_t end = pair->floor;
+            if (pair->ranges.n > 0) {
+                const sa_range *last = &pair->ranges.at[pair->ranges.n - 1];
+                end = MAX(end, last->first + last->count);
+            }
+            if (end > atomic_load(&pair->part->next))
+                atomic_store(&pair->part->next, end);
+        }
+    }
+    for (guint i = 1; i < store->cat.parts->len; i++) {
+        sa_partition *part = g_ptr_array_index(store->cat.parts, i);
+        if (part == NULL)
+            continue;
+        uint64_t next = MAX(atomic_load(&part->next), atomic_load(&part->first));
+        if (store->unclean)
+            next += SA_JUMP;
+        atomic_store(&part->next, next);
+        atomic_store(&part->visible, next);
+        part->turn = 0;
+    }
+}
+
+/* Everything in memory has to reach the new index. */
+static void
+all_dirty(sa_store *store)
+{
+    for (guint i = 0; i < store->cat.every->len; i++) {
+        sa_topic *topic = g_ptr_array_index(store->cat.every, i);
+        if (!topic->deleted)
+            sa_keeper_topic(store, topic);
+    }
+    for (guint i = 0; i < store->cat.every_group->len; i++) {
+        sa_group *group = g_ptr_array_index(store->cat.every_group, i);
+        if (group->deleted)
+            continue;
+        group->lost = true;
+        sa_keeper_group(store, group);
+    }
+}
+
+int32_t
+sa_recover_copy(sa_recovery *r)
+{
+    sa_store *store = r->store;
+    bool copies = false;
+    int32_t code = make_active(r);
+    for (guint i = 0; i < r->scanned->len && code == EMESH_OK; i++) {
+        sa_scanned *s = g_ptr_array_index(r->scanned, i);
+        copies = true;
+        code = copy_segment(r, s);
+    }
+    sa_point(store->io, "recover-written");
+    if (code == EMESH_OK && copies && sa_sync_once(store) != EMESH_OK)
+        code = sa_error(r->err, EMESH_E_IO, "%s/log could not be synced", store->path);
+    sa_point(store->io, "recover-synced");
+    for (guint i = 0; i < r->scanned->len && code == EMESH_OK; i++)
+        code = finish_segment(r, g_ptr_array_index(r->scanned, i));
+    if (code != EMESH_OK)
+        return code;
+    raise_next(store);
+    if (r->rebuild && store->segs.n > 1)
+        all_dirty(store);
+    return EMESH_OK;
+}

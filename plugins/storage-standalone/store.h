@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The instance: everything one folder needs, put together. Modules reach each other through it.
+ *
+ * Locks, outermost first: checkpoint → segs → topic → group → cat; log and tail are leaves. None is
+ * held across a system call on the log.
+ */
+#ifndef SA_STORE_H
+#define SA_STORE_H
+#include "catalog.h"
+#include "eventmesh/eventmesh.h"
+#include "eventmesh/kind-storage.h"
+#include "groups.h"
+#include "io.h"
+#include "keeper.h"
+#include "log.h"
+#include "rows.h"
+#include "segment.h"
+#include "tail.h"
+#include "vector.h"
+
+typedef struct sa_options {
+    uint64_t segment_size;
+    uint64_t map_size;
+    uint64_t min_free; /* 0: two segments or 1 % of the file system, the larger */
+    uint64_t sync_interval_ns;
+    uint64_t sync_bytes;
+    uint64_t checkpoint_ns;
+    uint64_t tail_bytes;
+    uint64_t roll_ns;
+    uint32_t max_partitions;
+} sa_options;
+
+typedef struct sa_stats { /* counted for status, metrics and tests */
+    _Atomic uint64_t writes, write_bytes, syncs, records, commits;
+    _Atomic uint64_t reads, read_bytes, scanned_bytes;
+    _Atomic uint64_t damaged, torn, quarantined, recopied;
+    _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
+} sa_stats;
+
+typedef struct sa_store {
+    const emesh_host *host;
+    const emesh_event_api *ev;
+    const emesh_loop_api *lp;
+    const emesh_store_api *st;
+    const sa_io *io;
+    char *name;
+    char *path; /* of the folder */
+    int dir, log_dir, lock_fd;
+    sa_options opt;
+    /* of the folder; constant after recovery */
+    uint8_t id[16];
+    uint32_t salt;
+    uint32_t epoch;
+    uint64_t base_floor; /* no segment begins below it */
+    bool unclean;        /* the last life did not end in order */
+    /* the store's clock: us, = clock_base + monotonic us */
+    int64_t clock_base;
+    sa_log log;
+    sa_segs segs;
+    sa_tail tail;
+    sa_catalog cat;
+    sa_vectors vectors;
+    sa_rows rows;
+    sa_keeper keeper;
+    sa_stats stats;
+    struct sa_lane *lanes;
+    pthread_mutex_t lanes_lock;
+    /* life, [main] and the pool thread that starts or stops */
+    emesh_task start_task, stop_task;
+    emesh_op *start_op, *stop_op;
+    bool open;               /* recovery is through, threads run */
+    bool starting, stopping; /* lanes_lock */
+} sa_store;
+
+/* What the store can, and says at ready. HOLD records (DELAY, INBOX) and units across appends (UNIT)
+ * have their place in the format. */
+#define SA_CLAIMS                                                                        \
+    ((uint64_t)EMESH_STORE_CAN_GROUPS | EMESH_STORE_CAN_ACK_EACH | EMESH_STORE_CAN_REPLAY \
+     | EMESH_STORE_CAN_TIME | EMESH_STORE_CAN_TRIM | EMESH_STORE_CAN_ORDER)
+
+#define SA_STORE(self) ((sa_store *)(void *)(self))
+
+uint64_t sa_wall_us(const sa_store *store);
+uint64_t sa_mono_ns(const sa_store *store);
+uint64_t sa_clock_us(const sa_store *store); /* never goes back, also across starts */
+void sa_say(const sa_store *store, uint32_t level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Fills err (may be NULL), returns code. */
+int32_t sa_error(emesh_error *err, int32_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static inline void
+sa_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* instance.c: for tests also without a plugin around. io: sa_io_posix or a test's. */
+int32_t sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io,
+                     sa_store **out, emesh_error *err);
+/* Opens the folder, recovers, starts the threads. Blocks. */
+int32_t sa_store_open(sa_store *store, emesh_error *err);
+/* The orderly end: all is synced, sealed, in the checkpoint. Blocks. */
+void sa_store_close(sa_store *store);
+void sa_store_free(sa_store *store);
+emesh_store_info sa_store_info(const sa_store *store);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * storage-standalone from end to end on a host in the test's hand: what is appended is read, at every
+ * level, from memory and from disk, before and after a restart; groups go on where they stood.
+ */
+#include "harness/store-host.h"
+#include "folder-of.h"
+
+static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
+static const emesh_start latest = { sizeof latest, EMESH_START_LATEST, 0, { 0, 0 } };
+static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
+
+static void
+test_levels(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    for (uint32_t level = EMESH_LEVEL_MEMORY; level <= EMESH_LEVEL_SYNCED; level++) {
+        g_autofree char *name = g_strdup_printf("level-%u", level);
+        struct emesh_topic *topic = store_host_topic(h, name, level, 0, 0);
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 300, 100, 0), ==, 300);
+        store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+        store_host_check_data(r, 100);
+        store_host_want(r, 1000, 1 << 20);
+        store_host_records(r, 300);
+        store_host_caught_up(r);
+        g_assert_cmpuint(store_host_n(r), ==, 300);
+        g_assert_cmpuint(store_host_bad(r), ==, 0);
+        g_assert_cmpstr(store_host_id(r, 299), ==, "e299");
+        /* More, while it waits. */
+        g_assert_cmpuint(store_host_append(h, 0, topic, "f", 0, 3, 100, 0), ==, 3);
+        store_host_records(r, 303);
+        g_assert_cmpstr(store_host_id(r, 302), ==, "f2");
+        store_host_reader_close(r);
+        sa_topic_close(NULL, topic);
+    }
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+static void
+test_restart(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 2);
+    sa_options opt = store_host_options();
+    opt.tail_bytes = 64 << 10; /* most comes from disk */
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_SYNCED, 0, 0);
+    for (uint32_t i = 0; i < 20; i++)
+        g_assert_cmpuint(store_host_append(h, i % 2, topic, "e", i * 100, 100, 300, 0), ==, 100);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    topic = store_host_topic(h, "orders", EMESH_LEVEL_SYNCED, 0, 0);
+    store_reader *r = store_host_read(h, 1, topic, NULL, &earliest);
+    store_host_check_data(r, 300);
+    store_host_want(r, 5000, 100 << 20);
+    store_host_records(r, 2000);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_n(r), ==, 2000);
+    g_assert_cmpuint(store_host_bad(r), ==, 0);
+    for (uint32_t i = 0; i < 2000; i++) {
+        g_autofree char *id = g_strdup_printf("e%u", i);
+        g_assert_cmpstr(store_host_id(r, i), ==, id);
+        g_assert_cmpuint(store_host_offset(r, i), ==, i);
+    }
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+static void
+test_groups(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "old", 0, 5, 50, 0), ==, 5);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &latest, 0, NULL), ==, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &earliest, 0, NULL), ==,
+                    0); /* has one: stays */
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 100, 50, 0), ==, 100);
+    store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+    store_host_want(r, 1000, 1 << 20);
+    store_host_records(r, 100);
+    g_assert_cmpstr(store_host_id(r, 0), ==, "e0");
+    g_assert_cmpuint(store_host_n(r), ==, 100);
+    /* Out of order: all but e0 and e50; under an old epoch: nothing. */
+    store_host_commit(r, 5, EMESH_COMMIT_ONE, 0, 7);
+    for (uint32_t i = 1; i < 100; i++) {
+        if (i != 50)
+            store_host_commit(r, 5 + i, EMESH_COMMIT_ONE, 0, 1);
+    }
+    store_host_commit(r, 5 + 50, EMESH_COMMIT_TRIED, 3, 1);
+    store_host_reader_close(r);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    topic = store_host_topic(h, "orders", EMESH_LEVEL_OS, 0, 0);
+    r = store_host_read(h, 0, topic, "g", &stored);
+    store_host_want(r, 1000, 1 << 20);
+    store_host_records(r, 2);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_n(r), ==, 2);
+    g_assert_cmpstr(store_host_id(r, 0), ==, "e0");
+    g_assert_cmpstr(store_host_id(r, 1), ==, "e50");
+    g_assert_cmpuint(store_host_attempt(r, 0), ==, 1);
+    g_assert_cmpuint(store_host_attempt(r, 1), ==, 4);
+    store_host_commit(r, 5, EMESH_COMMIT_ONE, 0, 1);
+    store_host_commit(r, 55, EMESH_COMMIT_UP_TO, 0, 1);
+    store_host_reader_close(r);
+    GArray *rows;
+    g_assert_cmpint(store_host_admin(h, EMESH_LIST_GROUPS, NULL, NULL, NULL, 0, &rows), ==, 0);
+    g_assert_cmpuint(rows->len, ==, 1);
+    const store_row *row = &g_array_index(rows, store_row, 0);
+    g_assert_cmpstr(row->group, ==, "g");
+    g_assert_cmpuint(row->committed, ==, 104);
+    g_assert_cmpuint(row->count, ==, 0);
+    g_array_unref(rows);
+    /* A place is moved, and forgotten. */
+    emesh_start after = { sizeof after, EMESH_START_AFTER, 0, { 0, 99 } };
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_SEEK, "orders", "g", &after, 0, NULL), ==, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_LIST_GROUPS, NULL, NULL, NULL, 0, &rows), ==, 0);
+    g_assert_cmpuint(g_array_index(rows, store_row, 0).count, ==, 5);
+    g_array_unref(rows);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_FORGET, "orders", "g", NULL, 0, NULL), ==, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_LIST_GROUPS, NULL, NULL, NULL, 0, &rows), ==, 0);
+    g_assert_cmpuint(rows->len, ==, 0);
+    g_array_unref(rows);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+/* A child publishes and dies without a goodbye; what it was told is there. */
+static void
+test_killed(void)
+{
+    g_autofree char *dir = folder_make();
+    sa_options opt = store_host_options();
+    if (folder_fork()) {
+        store_host *h = store_host_new(dir, 1);
+        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+        struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_OS, 0, 0);
+        g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &earliest, 0, NULL),
+                        ==, 0);
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 700, 300, 0), ==, 700);
+        store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+        store_host_want(r, 10, 1 << 20);
+        store_host_records(r, 10);
+        store_host_commit(r, 9, EMESH_COMMIT_UP_TO, 0, 1);
+        store_host_reader_close(r);
+        folder_die();
+    }
+    folder_child_ended();
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
+    struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "f", 0, 1, 300, 0), ==, 1);
+    store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+    store_host_check_data(r, 300);
+    store_host_want(r, 10000, 10 << 20);
+    store_host_records(r, 691);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_n(r), ==, 691);
+    g_assert_cmpuint(store_host_bad(r), ==, 0);
+    g_assert_cmpstr(store_host_id(r, 0), ==, "e10");
+    g_assert_cmpstr(store_host_id(r, 690), ==, "f0");
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store/killed", test_killed);
+    g_test_add_func("/store/levels", test_levels);
+    g_test_add_func("/store/restart", test_restart);
+    g_test_add_func("/store/groups", test_groups);
+    return g_test_run();
+}
