@@ -44,7 +44,7 @@ typedef struct emesh_conf_instance { /* one file with [instance] */
 /* Folders, a later one overrides (same file name), an empty file or link to /dev/null masks. A
  * folder that is absent is skipped. NULL: error. Given: unref. */
 emesh_conf *emesh_conf_load(const char *const *dirs, GError **error);
-/* For tests and fuzzing: one file's text, as if named name. It may name instances of other files. */
+/* For tests and fuzzing: one file's text, as if named name. It may name instances of others. */
 emesh_conf *emesh_conf_parse(const char *name, const char *text, size_t len, GError **error);
 emesh_conf *emesh_conf_ref(emesh_conf *conf);
 void emesh_conf_unref(emesh_conf *conf);
@@ -144,7 +144,7 @@ emesh_config *emesh_conf_topic_options(const emesh_conf *conf, const char *name,
 emesh_config *emesh_conf_group_options(const emesh_conf *conf, const char *name, size_t len,
                                        const char *instance, const emesh_option *options,
                                        uint32_t n, uint32_t option_size, GError **error);
-/* Are all INSTANCE.KEY of this store's instance what it declared? For start, reload, --check-config. */
+/* Are all INSTANCE.KEY of this store's instance what it declared? For start, reload and check. */
 bool emesh_conf_check_store(const emesh_conf *conf, const char *instance,
                             const emesh_option *topic_options, uint32_t n_topic_options,
                             const emesh_option *group_options, uint32_t n_group_options,

@@ -50,7 +50,8 @@ static const emesh_option dial_options[] = {
     { .name = "connect-timeout", .type = EMESH_OPT_DURATION, .value = "10s", .min = SECOND / 100,
       .max = 3600 * SECOND, .help = "Time for name look-up, connection and TLS handshake." },
     { .name = "reconnect-wait", .type = EMESH_OPT_DURATION, .value = "1s", .min = SECOND / 1000,
-      .max = 3600 * SECOND, .help = "Wait before the first new try; doubled with each further one." },
+      .max = 3600 * SECOND,
+      .help = "Wait before the first new try; doubled with each further one." },
     { .name = "reconnect-wait-max", .type = EMESH_OPT_DURATION, .value = "1m",
       .min = SECOND / 1000, .max = 24 * 3600 * SECOND, .help = "Longest wait between two tries." },
 };

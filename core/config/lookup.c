@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Looks at typed values: core's own, and the service "emesh.config/1" of the plugins, which does not
- * give away secrets.
+ * Looks at typed values: core's own, and the service "emesh.config/1" of the plugins, which does
+ * not give away secrets.
  */
 #include "options.h"
 #include <string.h>

@@ -164,7 +164,8 @@ add_value(emesh_config_option *option, char *text, const char *key, const char *
     value.secret = (o->must & EMESH_OPT_SECRET) != 0;
     if (o->type == EMESH_OPT_MAP) {
         value.key = g_strdup(key);
-        value.secret = value.secret && emesh_option_glob(o->choices, key + emesh_map_prefix(o->name));
+        value.secret =
+            value.secret && emesh_option_glob(o->choices, key + emesh_map_prefix(o->name));
     }
     g_autofree char *why = emesh_value_parse(o->type, text, o->choices, o->min, o->max,
                                              !value.secret, &value.i, &value.d);

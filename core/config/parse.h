@@ -4,7 +4,7 @@
  *
  *   # comment, ; comment             at the start of a line, blanks before it allowed
  *   [section]  or  [topic NAME]
- *   key = value                      blanks around both are dropped; the value goes to the line's end
+ *   key = value                      blanks around both are dropped; all to the line's end is value
  *   key = " value "                  quotes keep blanks; \\ \" \n \t inside them
  *
  * A value has no trailing comment: " #" in it is part of it.

@@ -90,8 +90,8 @@ emesh_pattern_match(const char *pattern, const char *name, size_t len)
     return *pattern == '\0';
 }
 
-/* ---- overlap: the shortest name that both match, by dynamic programming over (place in a, place in
- * b, how much of "emesh-" the name has spelled) ---- */
+/* ---- overlap: the shortest name that both match, by dynamic programming over (place in a, place
+ * in b, how much of "emesh-" the name has spelled) ---- */
 
 #define FREE RESERVED_LEN /* the name cannot become a reserved one any more */
 #define STATES (RESERVED_LEN + 1)

@@ -51,7 +51,8 @@ name_ok(const char *name, uint32_t type)
     if (map && (len < 3 || strcmp(name + len - 2, ".*") != 0))
         return false;
     for (size_t i = 0; i < len - (map ? 1 : 0); i++)
-        if (!g_ascii_islower(name[i]) && !g_ascii_isdigit(name[i]) && strchr(".-_", name[i]) == NULL)
+        if (!g_ascii_islower(name[i]) && !g_ascii_isdigit(name[i]) &&
+            strchr(".-_", name[i]) == NULL)
             return false;
     return true;
 }
@@ -72,6 +73,13 @@ judge_default(const emesh_option *option, emesh_problems *problems)
                                              (option->must & EMESH_OPT_SECRET) == 0, &i, &d);
     if (why != NULL)
         emesh_problems_add(problems, "option table", option->name, "default: %s", why);
+}
+
+static bool
+may_have_range(uint32_t type)
+{
+    return type == EMESH_OPT_INT || type == EMESH_OPT_REAL || type == EMESH_OPT_TEXT ||
+           type == EMESH_OPT_DURATION || type == EMESH_OPT_SIZE;
 }
 
 /* One element of a table, all that can be said without its neighbours. */
@@ -100,9 +108,7 @@ judge(const emesh_option *option, emesh_problems *problems)
         emesh_problems_add(problems, "option table", name,
                            "min %" PRId64 " is above max %" PRId64 "; INT64_MAX is no limit",
                            option->min, option->max);
-    else if ((option->min != 0 || option->max != 0) && option->type != EMESH_OPT_INT &&
-             option->type != EMESH_OPT_REAL && option->type != EMESH_OPT_TEXT && option->type != EMESH_OPT_DURATION &&
-             option->type != EMESH_OPT_SIZE)
+    else if ((option->min != 0 || option->max != 0) && !may_have_range(option->type))
         emesh_problems_add(problems, "option table", name, "a %s has no range",
                            emesh_value_type_name(option->type));
     else
@@ -115,15 +121,15 @@ declare_one(GArray *all, GHashTable *names, const emesh_option *option, uint32_t
 {
     if (!name_ok(option->name, option->type)) {
         emesh_problems_add(problems, "option table", option->name,
-                           "the name of an option is 1 to %u of a-z, 0-9, \"-\", \"_\" and \".\"; a "
-                           "map's, and only that, ends in \".*\"", NAME_MOST);
+                           "the name of an option is 1 to %u of a-z, 0-9, \"-\", \"_\" and \".\"; "
+                           "a map's, and only that, ends in \".*\"", NAME_MOST);
         return;
     }
     if (!g_hash_table_add(names, (gpointer)option->name)) {
         emesh_problems_add(problems, "option table", option->name,
                            group == 0 ? "declared twice"
-                                      : "declared twice: by the component and by an option group, or "
-                                        "by two groups; give the group a prefix");
+                                      : "declared twice: by the component and by an option group, "
+                                        "or by two groups; give the group a prefix");
         return;
     }
     const emesh_declared declared = { .option = *option, .group = group };

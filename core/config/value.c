@@ -18,9 +18,11 @@ static const unit durations[] = { { "d", 86400000000000 }, { "h", 3600000000000 
                                   { "m", 60000000000 },    { "s", 1000000000 },
                                   { "ms", 1000000 },       { "us", 1000 },
                                   { "ns", 1 } };
-static const unit sizes[] = { { "TiB", INT64_C(1) << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 },
-                              { "KiB", 1 << 10 },          { "B", 1 },         { "T", INT64_C(1) << 40 },
-                              { "G", 1 << 30 },            { "M", 1 << 20 },   { "k", 1 << 10 } };
+static const unit sizes[] = { { "TiB", INT64_C(1) << 40 }, { "GiB", 1 << 30 },
+                              { "MiB", 1 << 20 },          { "KiB", 1 << 10 },
+                              { "T", INT64_C(1) << 40 },   { "G", 1 << 30 },
+                              { "M", 1 << 20 },            { "k", 1 << 10 },
+                              { "B", 1 } };
 
 const char *
 emesh_value_type_name(uint32_t type)
@@ -243,7 +245,8 @@ emesh_value_parse(uint32_t type, const char *text, const char *choices, int64_t 
     if (why != NULL && type == EMESH_OPT_CHOICE)
         return why_choice(text, choices, show);
     if (why != NULL)
-        return show ? g_strdup_printf("\"%s\" %s", text, why) : g_strdup_printf("the value %s", why);
+        return show ? g_strdup_printf("\"%s\" %s", text, why)
+                    : g_strdup_printf("the value %s", why);
     if (min == 0 && max == 0)
         return NULL;
 
@@ -265,7 +268,7 @@ char *
 emesh_value_format(uint32_t type, int64_t i)
 {
     const unit *units = type == EMESH_OPT_DURATION ? durations : sizes;
-    const size_t n = type == EMESH_OPT_DURATION ? G_N_ELEMENTS(durations) : 4;
+    const size_t n = type == EMESH_OPT_DURATION ? G_N_ELEMENTS(durations) : 4; /* KiB */
     if (i > 0 && (type == EMESH_OPT_DURATION || type == EMESH_OPT_SIZE))
         for (size_t u = 0; u < n; u++)
             if (i % units[u].factor == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A file of conf.d: any bytes are either a configuration or refused with a reason for each line, and
- * what was read is read the same when written out again.
+ * A file of conf.d: any bytes are either a configuration or refused with a reason for each line,
+ * and what was read is read the same when written out again.
  */
 #include "config/config.h"
 #include "config/pattern.h"

@@ -316,8 +316,8 @@ test_across_files(folders *f, gconstpointer unused)
     put(f, 0, "00-d.conf", "[daemon]\nworkers = 1\n[topic t]\nstore = aa\n");
     put(f, 1, "90-d.conf", "[daemon]\nworkers = 2\n[topic t]\nb.c = 1\n[topic u]\nb.c = 1\n");
     assert_refused(f,
-                   "20-a.conf:1: the instance \"a\" is already that of ROOT/vendor/10-a.conf; rename "
-                   "one file\n"
+                   "20-a.conf:1: the instance \"a\" is already that of ROOT/vendor/10-a.conf; "
+                   "rename one file\n"
                    "90-d.conf:3: [topic t] is given twice; first in 00-d.conf:3\n"
                    "90-d.conf:2: workers: given twice; first in 00-d.conf:2\n"
                    "00-d.conf:4: store: no instance \"aa\"; did you mean \"a\"?\n"

@@ -140,10 +140,13 @@ test_refusals(void)
           "10-a.conf:5: wait: \"12 parsecs\" is no duration; write 250ms, 30s, 5m, 2h or 7d" },
         { "count = 0", "10-a.conf:4: count: \"0\" is out of range; write 1 to 100" },
         { "count = 101", "10-a.conf:4: count: \"101\" is out of range; write 1 to 100" },
-        { "mode = saef", "10-a.conf:4: mode: \"saef\" is none of fast, safe; did you mean \"safe\"?" },
-        { "count = 7\n# again\ncount = 8", "10-a.conf:6: count: given twice; first in 10-a.conf:4" },
+        { "mode = saef",
+          "10-a.conf:4: mode: \"saef\" is none of fast, safe; did you mean \"safe\"?" },
+        { "count = 7\n# again\ncount = 8",
+          "10-a.conf:6: count: given twice; first in 10-a.conf:4" },
         { "lib.a = 7\nlib.a = 8", "10-a.conf:5: lib.a: given twice; first in 10-a.conf:4" },
-        { "pin = hunter2", "10-a.conf:4: pin: the value is no integer; write digits only, as 1000" },
+        { "pin = hunter2",
+          "10-a.conf:4: pin: the value is no integer; write digits only, as 1000" },
         { "title = ${EMESH_TEST_UNSET}",
           "10-a.conf:4: title: the environment has no \"EMESH_TEST_UNSET\"; define it, or write $$ "
           "for a dollar" },
@@ -651,7 +654,8 @@ test_dump(void)
     static const char *const lines[] = {
         "[daemon]\nworkers = 2                                      # 10-a.conf:7\n",
         "\npublisher-events = 256                           # default\n",
-        "\n# 10-a.conf\n[instance]\ncomponent = c                                    # 10-a.conf:2\n",
+        "\n# 10-a.conf\n[instance]\n"
+        "component = c                                    # 10-a.conf:2\n",
         "\nenabled = true                                   # default\n",
         "\npassword = ***                                   # 10-a.conf:4\n",
         "\ntitle = \" a \\\"b\\\" \"                              # 10-a.conf:5\n",

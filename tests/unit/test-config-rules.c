@@ -62,7 +62,7 @@ static void
 test_match_is_quick(void)
 {
     g_autofree char *name = g_strnfill(249, 'a');
-    g_assert_false(emesh_pattern_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", name, 249));
+    g_assert_false(emesh_pattern_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", name, 249));
 }
 
 static void
@@ -323,8 +323,9 @@ test_refusals(void)
         { "[topic ?]\n[topic *]\n",
           "20-t.conf:1: [topic ?] and [topic *] (20-t.conf:2) match the same names and say equally "
           "much about them; write one of them longer, or one name out" },
-        { "[topic a[b]\n", "20-t.conf:1: [topic a[b]: a name is 1 to 249 printable ASCII characters "
-                           "without [ and ]" },
+        { "[topic a[b]\n",
+          "20-t.conf:1: [topic a[b]: a name is 1 to 249 printable ASCII characters without [ and "
+          "]" },
         { "[topic a]\npartitons = 2\n",
           "20-t.conf:2: partitons: unknown key; did you mean \"partitions\"?" },
         { "[topic a]\npartitions = 0\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is shipped beside the program says what the program does: the samples of conf.d, the man page
- * eventmesh.conf(5), the operator guide.
+ * What is shipped beside the program says what the program does: the samples of conf.d, the man
+ * page eventmesh.conf(5), the operator guide.
  */
 #include "config/config.h"
 #include "config/value.h"
@@ -191,11 +191,13 @@ assert_documented(const char *page, const char *section, const emesh_option *tab
                 g_error("eventmesh.conf.5, %s: \"%s\" lacks the line \"Default: %s.\"", section,
                         table[i].name, table[i].value);
         }
-        g_auto(GStrv) choices = g_strsplit(table[i].choices != NULL ? table[i].choices : "", "|", -1);
+        const char *known = table[i].choices != NULL ? table[i].choices : "";
+        g_auto(GStrv) choices = g_strsplit(known, "|", -1);
         for (uint32_t c = 0; choices[c] != NULL; c++) {
             g_autofree char *choice = g_strdup_printf("Cm %s", choices[c]);
             if (strstr(text, choice) == NULL)
-                g_error("eventmesh.conf.5, %s: \"%s\" lacks \"%s\"", section, table[i].name, choice);
+                g_error("eventmesh.conf.5, %s: \"%s\" lacks \"%s\"", section, table[i].name,
+                        choice);
         }
         g_autofree char *range = emesh_value_range(table[i].type, table[i].min, table[i].max);
         if (range != NULL && table[i].type != EMESH_OPT_TEXT && strstr(text, range) == NULL)
@@ -302,6 +304,8 @@ main(int argc, char **argv)
     g_test_add_func("/config/shipped/samples-are-good", test_samples_are_good);
     g_test_add_func("/config/shipped/daemon-sample", test_daemon_sample);
     g_test_add_data_func("/config/shipped/protocol-tcp", "10-protocol-tcp.conf",
+                         test_instance_sample);
+    g_test_add_data_func("/config/shipped/storage-standalone", "50-storage-standalone.conf",
                          test_instance_sample);
     g_test_add_func("/config/shipped/man-page", test_man_page);
     g_test_add_func("/config/shipped/man-page-examples", test_man_page_examples);

@@ -144,8 +144,8 @@ test_good(void)
     for (size_t k = 0; k < G_N_ELEMENTS(goods); k++) {
         int64_t i;
         double d;
-        g_autofree char *why = emesh_value_parse(goods[k].type, goods[k].text, "one|two|three", 0, 0,
-                                                 true, &i, &d);
+        g_autofree char *why = emesh_value_parse(goods[k].type, goods[k].text, "one|two|three", 0,
+                                                 0, true, &i, &d);
         g_assert_cmpstr(why, ==, NULL);
         g_assert_cmpint(i, ==, goods[k].i);
         g_assert_cmpfloat(d, ==, goods[k].d);
