@@ -29,7 +29,8 @@ struct emesh_daemon {
     GPtrArray *instances;        /* emesh_inst, storage first */
     uint32_t left;               /* answers awaited by the step under way */
     int exit_code;
-    bool ready, stopping, reload_again;
+    emesh_job stop_job;          /* a failure stops behind the call that told it */
+    bool ready, failing, stopping, reload_again, stop_again;
     emesh_alarm watchdog;
     uint64_t watchdog_ns;        /* half the limit; 0 = none */
     uint32_t beats_left;         /* workers that have not answered the last beat */

@@ -93,6 +93,10 @@ reload_end(emesh_daemon *daemon)
     daemon->view.conf = daemon->plan->conf;
     say(daemon, EMESH_LOG_NOTICE, "configuration reloaded");
     emesh_daemon_tell(daemon, "READY=1");
+    if (daemon->stop_again) {
+        emesh_daemon_stop(daemon);
+        return;
+    }
     if (daemon->reload_again) {
         daemon->reload_again = false;
         emesh_daemon_reload(daemon);
@@ -108,7 +112,7 @@ came_up(void *ctx, emesh_inst *inst, int32_t code)
         emesh_log_say(daemon->log, EMESH_LOG_ERROR, "daemon",
                       "instance \"%s\" did not come up, the others go on: %s", inst->name,
                       inst->reason);
-    if (--daemon->left == 0 && !daemon->stopping)
+    if (--daemon->left == 0)
         reload_end(daemon);
 }
 
@@ -139,7 +143,7 @@ went_down(void *ctx, emesh_inst *inst)
 
     g_ptr_array_remove(daemon->instances, inst);
     emesh_inst_free(inst);
-    if (--daemon->left == 0 && !daemon->stopping)
+    if (--daemon->left == 0)
         bring_new_up(daemon);
 }
 

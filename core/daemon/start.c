@@ -8,14 +8,23 @@
 
 #include <string.h>
 
+static void
+fail_stop(emesh_job *job)
+{
+    emesh_daemon_stop((emesh_daemon *)((char *)job - offsetof(emesh_daemon, stop_job)));
+}
+
 void
 emesh_daemon_fail(emesh_daemon *daemon, int code, const char *text)
 {
     if (text != NULL)
         emesh_log_write(daemon->log, EMESH_LOG_ERROR, "daemon", text, strlen(text), NULL, 0);
-    if (daemon->exit_code == EMESH_EXIT_OK)
-        daemon->exit_code = code;
-    emesh_daemon_stop(daemon);
+    if (daemon->failing || daemon->stopping)
+        return;
+    daemon->failing = true;
+    daemon->exit_code = code;
+    daemon->stop_job.run = fail_stop;
+    emesh_worker_post(daemon->main, &daemon->stop_job);
 }
 
 bool
@@ -59,14 +68,14 @@ static bool
 bring_up(emesh_daemon *daemon, bool storage)
 {
     daemon->left = 1; /* until all are asked: an answer may come at once */
-    for (uint32_t i = 0; i < daemon->instances->len; i++) {
+    for (uint32_t i = 0; i < daemon->instances->len && !daemon->failing; i++) {
         emesh_inst *inst = daemon->instances->pdata[i];
         if (inst->is_storage != storage)
             continue;
         daemon->left++;
         emesh_inst_up(inst, came_up, daemon);
     }
-    return --daemon->left > 0;
+    return --daemon->left > 0 || daemon->failing;
 }
 
 static void
@@ -93,9 +102,9 @@ came_up(void *ctx, emesh_inst *inst, int32_t code)
 {
     emesh_daemon *daemon = ctx;
 
+    if (daemon->failing || daemon->stopping)
+        return; /* left counts those that go down now */
     daemon->left--;
-    if (daemon->stopping)
-        return;
     if (code != EMESH_OK) {
         g_autofree char *text =
             g_strdup_printf("instance \"%s\" failed at start: %s", inst->name, inst->reason);

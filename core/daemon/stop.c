@@ -58,6 +58,10 @@ emesh_daemon_stop(emesh_daemon *daemon)
 {
     if (daemon->stopping)
         return;
+    if (daemon->next != NULL) { /* instances are going up and down: behind them */
+        daemon->stop_again = true;
+        return;
+    }
     daemon->stopping = true;
     daemon->view.state = "stopping";
     emesh_daemon_tell(daemon, "STOPPING=1");
