@@ -21,7 +21,7 @@ tcp_ce_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame, const t
     if (r->event->decode(r->host, EMESH_FORM_JSON, &part, 1, &sent, 1, &n, &r->error) != EMESH_OK)
         return NULL;
     r->event->view(sent, &view);
-    const emesh_attr *subject = tcp_view_attr(&view, "subject");
+    const emesh_attr *subject = TCP_VIEW_ATTR(&view, "subject");
     tcp_props_begin(&r->props, true);
     tcp_props_extensions(&r->props);
     if (subject == NULL) {

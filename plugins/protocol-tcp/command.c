@@ -7,11 +7,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NAME(command) [TCP_##command] = { #command, sizeof #command - 1 }
+/* The beginning of a header, up to where code and seq come. */
+#define BEGIN(command) "{\"cmd\":\"" #command "\",\"command\":\"" #command "\",\"code\":"
+#define NAME(command) \
+    [TCP_##command] = { #command, BEGIN(command), sizeof #command - 1, sizeof BEGIN(command) - 1 }
 
 static const struct {
     const char *name;
+    const char *begin;
     size_t len;
+    size_t begin_len;
 } names[TCP_COMMANDS] = {
     NAME(HEARTBEAT_REQUEST),
     NAME(HEARTBEAT_RESPONSE),
@@ -56,6 +61,13 @@ const char *
 tcp_command_name(tcp_command command)
 {
     return names[command].name;
+}
+
+const char *
+tcp_command_begin(tcp_command command, size_t *len)
+{
+    *len = names[command].begin_len;
+    return names[command].begin;
 }
 
 int

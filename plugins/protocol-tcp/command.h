@@ -48,6 +48,8 @@ typedef enum tcp_command {
 } tcp_command;
 
 const char *tcp_command_name(tcp_command command);
+/* How the header of a frame with this command begins; the number of code is to follow. */
+const char *tcp_command_begin(tcp_command command, size_t *len);
 /* -1: none of that name. */
 int tcp_command_find(const char *name, size_t len);
 /* What answers it; the command itself when nothing does. */

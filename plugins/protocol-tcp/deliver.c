@@ -69,7 +69,7 @@ flavour_for(const tcp_session *s, const emesh_event_view *view)
     default:
         break;
     }
-    type = tcp_view_attr(view, "protocoltype");
+    type = TCP_VIEW_ATTR(view, "protocoltype");
     if (type != NULL && type->value_len == 11 && memcmp(type->value, "cloudevents", 11) == 0)
         published = TCP_FLAVOUR_CE;
     return published;
@@ -78,15 +78,12 @@ flavour_for(const tcp_session *s, const emesh_event_view *view)
 static void
 put_header(tcp_out *o, tcp_command command, uint64_t count, tcp_flavour flavour)
 {
-    const char *name = tcp_command_name(command);
-    size_t len = strlen(name);
     char seq[TCP_SEQ_MAX];
+    size_t len;
+    const char *begin = tcp_command_begin(command, &len);
 
-    TCP_OUT_TEXT(o, "{\"cmd\":\"");
-    tcp_out_put(o, name, len);
-    TCP_OUT_TEXT(o, "\",\"command\":\"");
-    tcp_out_put(o, name, len);
-    TCP_OUT_TEXT(o, "\",\"code\":0,\"seq\":\"");
+    tcp_out_put(o, begin, len);
+    TCP_OUT_TEXT(o, "0,\"seq\":\"");
     tcp_out_put(o, seq, tcp_seq_write(count, seq));
     if (flavour == TCP_FLAVOUR_CE)
         TCP_OUT_TEXT(o, "\",\"properties\":{\"protocoltype\":\"cloudevents\"}}");

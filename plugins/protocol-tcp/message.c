@@ -146,15 +146,15 @@ core_attributes(tcp_reader *r, const tcp_header *header)
 {
     tcp_props *p = &r->props;
     if (header->seq.type != TCP_JSON_BAD && header->seq.len > 0) {
-        tcp_props_core_value(p, "id", &header->seq);
+        TCP_PROPS_CORE_VALUE(p, "id", &header->seq);
     } else {
         int n = snprintf(r->id, sizeof r->id, "tcp-%llx-%x-%llx", (unsigned long long)r->boot,
                          r->lane, (unsigned long long)++r->serial);
-        tcp_props_core(p, "id", (tcp_field){ r->id, (size_t)n });
+        TCP_PROPS_CORE(p, "id", ((tcp_field){ r->id, (size_t)n }));
     }
-    tcp_props_core(p, "source", (tcp_field){ "/", 1 });
-    tcp_props_core(p, "type", (tcp_field){ "eventmeshmessage", 16 });
-    tcp_props_core(p, "subject", (tcp_field){ "", 0 }); /* the topic, once it is known */
+    TCP_PROPS_CORE(p, "source", ((tcp_field){ "/", 1 }));
+    TCP_PROPS_CORE(p, "type", ((tcp_field){ "eventmeshmessage", 16 }));
+    TCP_PROPS_CORE(p, "subject", ((tcp_field){ "", 0 })); /* the topic, once it is known */
     tcp_props_extensions(p);
 }
 
@@ -179,11 +179,11 @@ tcp_message_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame,
         return tcp_reader_refuse(r, EMESH_E_PROTOCOL, flaw);
     /* subject has its place already; the content type comes behind the extensions */
     uint32_t n = p->n;
-    tcp_props_core_value(p, "subject", &m.topic);
+    TCP_PROPS_CORE_VALUE(p, "subject", &m.topic);
     if (p->n > n)
         p->list[3] = p->list[--p->n];
     if (m.content_type.type == TCP_JSON_STRING)
-        tcp_props_core_value(p, "datacontenttype", &m.content_type);
+        TCP_PROPS_CORE_VALUE(p, "datacontenttype", &m.content_type);
     if (p->flaw != NULL || !take_body(r, in, &m.body, &data, &made))
         return tcp_reader_refuse(r, EMESH_E_NO_MEMORY, "out of memory");
     bool json = m.content_type.type == TCP_JSON_STRING && is_json_type(&m.content_type) &&

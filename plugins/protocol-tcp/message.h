@@ -46,6 +46,7 @@ bool tcp_message_write(tcp_out *o, const emesh_event_view *view, tcp_field topic
 /* The members of stamps, with the times of this event. */
 void tcp_stamps_write(tcp_out *o, const tcp_stamps *stamps);
 
-const emesh_attr *tcp_view_attr(const emesh_event_view *view, const char *name);
+const emesh_attr *tcp_view_find(const emesh_event_view *view, const char *name, size_t len);
+#define TCP_VIEW_ATTR(view, name) tcp_view_find(view, name, sizeof(name) - 1)
 
 #endif

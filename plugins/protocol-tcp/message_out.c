@@ -12,9 +12,8 @@
     ((attr)->name_len == sizeof(text) - 1 && memcmp((attr)->name, text, sizeof(text) - 1) == 0)
 
 const emesh_attr *
-tcp_view_attr(const emesh_event_view *view, const char *name)
+tcp_view_find(const emesh_event_view *view, const char *name, size_t len)
 {
-    size_t len = strlen(name);
     for (uint32_t i = 0; i < view->n_attrs; i++) {
         if (view->attrs[i].name_len == len && memcmp(view->attrs[i].name, name, len) == 0)
             return &view->attrs[i];
@@ -96,7 +95,7 @@ put_core(tcp_out *o, const emesh_attr *attr)
 static void
 put_properties(tcp_out *o, const emesh_event_view *view, tcp_field topic, const tcp_stamps *stamps)
 {
-    const emesh_attr *names = tcp_view_attr(view, TCP_NAMES);
+    const emesh_attr *names = TCP_VIEW_ATTR(view, TCP_NAMES);
     /* a message has type eventmeshmessage; its id, source and type are nothing of its own */
     bool message = view->n_attrs > 2 && view->attrs[2].value_len == 16 &&
                    memcmp(view->attrs[2].value, "eventmeshmessage", 16) == 0;
@@ -139,7 +138,7 @@ bool
 tcp_message_write(tcp_out *o, const emesh_event_view *view, tcp_field topic, bool headers,
                   const tcp_stamps *stamps, const char **why)
 {
-    const emesh_attr *content_type = headers ? tcp_view_attr(view, "datacontenttype") : NULL;
+    const emesh_attr *content_type = headers ? TCP_VIEW_ATTR(view, "datacontenttype") : NULL;
     TCP_OUT_TEXT(o, "{\"topic\":\"");
     tcp_out_escaped(o, topic.ptr, topic.len);
     TCP_OUT_TEXT(o, "\",\"properties\":{");

@@ -155,22 +155,20 @@ void
 tcp_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err)
 {
     tcp_session *s = session;
+    const char *why = NULL;
     (void)lane;
     if (s->state != TCP_OPENING)
         return;
+    if (code != EMESH_OK)
+        why = tcp_why(err, EMESH_CLASS(code) == 3 ? "server state is not running, maybe deploying..."
+                                                  : "the session is refused");
     s->state = TCP_OPEN;
     s->active_ns = tcp_now(s->lane);
-    tcp_reply(s, TCP_HELLO_RESPONSE, s->hello_seq, s->hello_seq_len, code != EMESH_OK,
-              code == EMESH_OK                                 ? NULL
-              : err != NULL && err->text[0] != '\0'            ? err->text
-              : EMESH_CLASS(code) == EMESH_CLASS(EMESH_E_BUSY) ? "server state is not running, "
-                                                                 "maybe deploying..."
-                                                               : "the session is refused");
+    tcp_reply(s, TCP_HELLO_RESPONSE, s->hello_seq, s->hello_seq_len, why != NULL, why);
     free(s->hello_seq);
     s->hello_seq = NULL;
-    if (code != EMESH_OK) {
-        tcp_session_refuse(s, err != NULL && err->text[0] != '\0' ? err->text : "session refused",
-                           NULL);
+    if (why != NULL) {
+        tcp_session_refuse(s, why, NULL);
         return;
     }
     tcp_flush(s);

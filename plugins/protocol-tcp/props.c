@@ -26,11 +26,11 @@ tcp_props_begin(tcp_props *p, bool strict)
 }
 
 void
-tcp_props_core(tcp_props *p, const char *name, tcp_field value)
+tcp_props_put(tcp_props *p, const char *name, size_t len, tcp_field value)
 {
     p->original[p->n].ptr = NULL;
     p->list[p->n++] = (emesh_attr){ .name = name,
-                                    .name_len = (uint32_t)strlen(name),
+                                    .name_len = (uint32_t)len,
                                     .value = value.ptr,
                                     .value_len = (uint32_t)value.len };
 }
@@ -51,11 +51,11 @@ text_of(tcp_props *p, const tcp_value *v)
 }
 
 void
-tcp_props_core_value(tcp_props *p, const char *name, const tcp_value *value)
+tcp_props_put_value(tcp_props *p, const char *name, size_t len, const tcp_value *value)
 {
     tcp_field text = text_of(p, value);
     if (text.ptr != NULL)
-        tcp_props_core(p, name, text);
+        tcp_props_put(p, name, len, text);
 }
 
 void
@@ -64,42 +64,54 @@ tcp_props_extensions(tcp_props *p)
     p->first = p->n;
 }
 
-static bool
-is_one_of(const char *name, size_t len, const char *const *names)
-{
-    for (; *names != NULL; names++) {
-        if (strlen(*names) == len && memcmp(*names, name, len) == 0)
-            return true;
-    }
-    return false;
-}
+#define IS(name, text) (memcmp(name, text, sizeof(text) - 1) == 0)
 
 bool
 tcp_name_reserved(const char *name, size_t len)
 {
-    static const char *const names[] = { "id",      "source",  "type",       "specversion",
-                                         "subject", "time",    "dataschema", "datacontenttype",
-                                         "data",    TCP_NAMES, NULL };
-    return is_one_of(name, len, names);
+    switch (len) {
+    case 2:
+        return IS(name, "id");
+    case 4:
+        return IS(name, "type") || IS(name, "time") || IS(name, "data");
+    case 6:
+        return IS(name, "source");
+    case 7:
+        return IS(name, "subject") || IS(name, TCP_NAMES);
+    case 10:
+        return IS(name, "dataschema");
+    case 11:
+        return IS(name, "specversion");
+    case 15:
+        return IS(name, "datacontenttype");
+    default:
+        return false;
+    }
 }
 
 bool
 tcp_name_stamped(const char *name, size_t len)
 {
-    static const char *const names[] = { "reqc2eventmeshtimestamp",
-                                         "reqeventmesh2mqtimestamp",
-                                         "reqsendeventmeship",
-                                         "reqmq2eventmeshtimestamp",
-                                         "reqreceiveeventmeship",
-                                         "reqeventmesh2ctimestamp",
-                                         "rsp0sys",
-                                         "rsp0group",
-                                         "rsp0idc",
-                                         "rsp0ip",
-                                         NULL };
-    if (len < 6 || name[0] != 'r' || (name[2] != 'q' && name[2] != 'p'))
+    if (len < 6 || name[0] != 'r' || (!IS(name, "req") && !IS(name, "rsp")))
         return false;
-    return is_one_of(name, len, names);
+    switch (len) {
+    case 6:
+        return IS(name, "rsp0ip");
+    case 7:
+        return IS(name, "rsp0sys") || IS(name, "rsp0idc");
+    case 9:
+        return IS(name, "rsp0group");
+    case 18:
+        return IS(name, "reqsendeventmeship");
+    case 21:
+        return IS(name, "reqreceiveeventmeship");
+    case 23:
+        return IS(name, "reqc2eventmeshtimestamp") || IS(name, "reqeventmesh2ctimestamp");
+    case 24:
+        return IS(name, "reqeventmesh2mqtimestamp") || IS(name, "reqmq2eventmeshtimestamp");
+    default:
+        return false;
+    }
 }
 
 static bool

@@ -27,8 +27,10 @@ typedef struct tcp_props {
 
 void tcp_props_begin(tcp_props *p, bool strict);
 /* An attribute of the specification, as it is. */
-void tcp_props_core(tcp_props *p, const char *name, tcp_field value);
-void tcp_props_core_value(tcp_props *p, const char *name, const tcp_value *value);
+void tcp_props_put(tcp_props *p, const char *name, size_t len, tcp_field value);
+void tcp_props_put_value(tcp_props *p, const char *name, size_t len, const tcp_value *value);
+#define TCP_PROPS_CORE(p, name, value) tcp_props_put(p, name, sizeof(name) - 1, value)
+#define TCP_PROPS_CORE_VALUE(p, name, value) tcp_props_put_value(p, name, sizeof(name) - 1, value)
 /* From here on: extensions. */
 void tcp_props_extensions(tcp_props *p);
 /* A later one of the same name wins. false: flaw says why. */

@@ -79,7 +79,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return refuse(s, h, "out of memory");
     }
     lane->tcp->event->view(event, &view);
-    const emesh_attr *topic = tcp_view_attr(&view, "subject");
+    const emesh_attr *topic = TCP_VIEW_ATTR(&view, "subject");
     uint32_t i = lane->n_publish++;
     lane->events[i] = event;
     lane->publish_at[i] = at;
@@ -95,14 +95,10 @@ static void
 answer(tcp_session *s, tcp_slot *slot, int32_t code, const emesh_error *err)
 {
     const char *why = NULL;
-    if (code != EMESH_OK) {
-        if (err != NULL && EMESH_HAS(err, text) && err->text[0] != '\0')
-            why = err->text;
-        else if (EMESH_CLASS(code) == 4)
-            why = "whether the event was stored is not known";
-        else
-            why = EMESH_CLASS(code) == 3 ? "the event is refused for now" : "the event is refused";
-    }
+    if (code != EMESH_OK)
+        why = tcp_why(err, EMESH_CLASS(code) == 4   ? "whether the event was stored is not known"
+                           : EMESH_CLASS(code) == 3 ? "the event is refused for now"
+                                                    : "the event is refused");
     tcp_reply(s, (tcp_command)slot->command, tcp_slot_seq(slot), slot->seq_len, code != EMESH_OK,
               why);
 }

@@ -28,18 +28,14 @@ frame(tcp_session *s, tcp_command command, const char *seq, size_t seq_len, uint
       const char *desc)
 {
     tcp_out *o = &s->lane->out;
-    const char *name = tcp_command_name(command);
-    size_t len = strlen(name);
+    size_t len;
+    const char *begin = tcp_command_begin(command, &len);
 
     tcp_out_begin(o);
-    TCP_OUT_TEXT(o, "{\"cmd\":\"");
-    tcp_out_put(o, name, len);
-    TCP_OUT_TEXT(o, "\",\"command\":\"");
-    tcp_out_put(o, name, len);
+    tcp_out_put(o, begin, len);
     if (code == 0 && desc == NULL) {
-        TCP_OUT_TEXT(o, "\",\"code\":0,\"desc\":\"success\",\"msg\":\"success\"");
+        TCP_OUT_TEXT(o, "0,\"desc\":\"success\",\"msg\":\"success\"");
     } else {
-        TCP_OUT_TEXT(o, "\",\"code\":");
         tcp_out_number(o, code);
         TCP_OUT_TEXT(o, ",\"desc\":\"");
         put_desc(o, desc);

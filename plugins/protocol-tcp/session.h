@@ -88,6 +88,13 @@ typedef enum tcp_verdict {
     TCP_CLOSE, /* the connection is being closed: drop the rest */
 } tcp_verdict;
 
+/* The host's words, if it has any. */
+static inline const char *
+tcp_why(const emesh_error *err, const char *otherwise)
+{
+    return err != NULL && EMESH_HAS(err, text) && err->text[0] != '\0' ? err->text : otherwise;
+}
+
 /* ---- session.c ---- */
 int32_t tcp_accept(emesh_lane *lane, emesh_conn *conn, const emesh_conn_ops **ops, void **ctx);
 /* Ends the connection after what is queued; how: EMESH_LEFT_*. Idempotent. */

@@ -253,7 +253,7 @@ tcp_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *
     if (code != EMESH_OK) {
         if (request->code == 0)
             snprintf(request->why, sizeof request->why, "%s",
-                     err != NULL && err->text[0] != '\0' ? err->text : "the topic is refused");
+                     tcp_why(err, "the topic is refused"));
         request->code = 1;
         sub_drop(s, sub);
     }
