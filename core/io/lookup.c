@@ -121,7 +121,7 @@ emesh_lookup_begin(emesh_net_lane *lane, const char *host, uint16_t port,
     lookup->found = found;
     lookup->ctx = ctx;
     emesh_ring_append(&lane->lookups, &lookup->link);
-    emesh_pool_submit(lane->loop->pool, &lookup->work);
+    emesh_pool_submit_slow(lane->loop->pool, &lookup->work);
     return lookup;
 }
 

@@ -1,49 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A few threads where blocking is allowed, and one queue in front of them. pthread only, so that
- * ThreadSanitizer sees every hand-over.
+ * A few threads where blocking is allowed, and two queues in front of them: what may hang for long
+ * gets half of the threads at most. pthread only, so that ThreadSanitizer sees every hand-over.
  */
 #include "pool.h"
 
 #include <pthread.h>
 #include <signal.h>
 
+typedef struct queue {
+    emesh_job *first, *last;
+} queue;
+
 struct emesh_pool {
     pthread_mutex_t lock;
     pthread_cond_t more;
-    emesh_job *first, *last;
+    queue usual, slow;
+    uint32_t n_slow, most_slow; /* slow jobs that run now */
     bool ending;
     uint32_t n_threads;
     pthread_t threads[];
 };
 
-static emesh_job *
-pool_take(emesh_pool *pool)
+static void
+queue_put(queue *q, emesh_job *job)
 {
-    pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->ending)
-        pthread_cond_wait(&pool->more, &pool->lock);
-    emesh_job *job = pool->first;
-    if (job) {
-        pool->first = job->next;
-        if (!pool->first)
-            pool->last = NULL;
-        job->next = NULL;
-    }
-    pthread_mutex_unlock(&pool->lock);
+    job->next = NULL;
+    if (q->last)
+        q->last->next = job;
+    else
+        q->first = job;
+    q->last = job;
+}
+
+static emesh_job *
+queue_take(queue *q)
+{
+    emesh_job *job = q->first;
+
+    if (!job)
+        return NULL;
+    q->first = job->next;
+    if (!q->first)
+        q->last = NULL;
+    job->next = NULL;
     return job;
+}
+
+/* The next job for this thread; NULL: there is none and there will be none. Under the lock. */
+static emesh_job *
+pool_take(emesh_pool *pool, bool *slow)
+{
+    for (;;) {
+        emesh_job *job = queue_take(&pool->usual);
+        *slow = false;
+        if (!job && pool->n_slow < pool->most_slow) {
+            job = queue_take(&pool->slow);
+            *slow = job != NULL;
+        }
+        if (job || (pool->ending && !pool->slow.first))
+            return job;
+        pthread_cond_wait(&pool->more, &pool->lock);
+    }
 }
 
 static void *
 pool_thread(void *data)
 {
     emesh_pool *pool = data;
-    for (;;) {
-        emesh_job *job = pool_take(pool);
-        if (!job)
-            return NULL;
+    emesh_job *job;
+    bool slow;
+
+    pthread_mutex_lock(&pool->lock);
+    while ((job = pool_take(pool, &slow)) != NULL) {
+        pool->n_slow += slow;
+        pthread_mutex_unlock(&pool->lock);
         job->run(job);
+        pthread_mutex_lock(&pool->lock);
+        pool->n_slow -= slow;
+        if (slow) /* another one may run, or the end has come for those who waited for that */
+            pthread_cond_broadcast(&pool->more);
     }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
 }
 
 emesh_pool *
@@ -52,6 +91,7 @@ emesh_pool_new(uint32_t threads)
     emesh_pool *pool = g_malloc0(sizeof *pool + threads * sizeof pool->threads[0]);
     sigset_t all, before;
 
+    pool->most_slow = MAX(threads / 2, 1u);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->more, NULL);
     sigfillset(&all);
@@ -85,16 +125,23 @@ emesh_pool_free(emesh_pool *pool)
     g_free(pool);
 }
 
+static void
+submit(emesh_pool *pool, queue *q, emesh_job *job)
+{
+    pthread_mutex_lock(&pool->lock);
+    queue_put(q, job);
+    pthread_cond_signal(&pool->more);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void
 emesh_pool_submit(emesh_pool *pool, emesh_job *job)
 {
-    job->next = NULL;
-    pthread_mutex_lock(&pool->lock);
-    if (pool->last)
-        pool->last->next = job;
-    else
-        pool->first = job;
-    pool->last = job;
-    pthread_cond_signal(&pool->more);
-    pthread_mutex_unlock(&pool->lock);
+    submit(pool, &pool->usual, job);
+}
+
+void
+emesh_pool_submit_slow(emesh_pool *pool, emesh_job *job)
+{
+    submit(pool, &pool->slow, job);
 }

@@ -579,6 +579,53 @@ test_loop_work(void)
     emesh_worker_free(main);
 }
 
+/* Jobs that hang hold up each other, not the others; at the end of the pool all have run. */
+typedef struct hanging {
+    emesh_job job;
+    pthread_mutex_t *gate;
+    uint32_t *ran;
+} hanging;
+
+static void
+hang(emesh_job *job)
+{
+    hanging *h = (hanging *)job;
+    pthread_mutex_lock(h->gate);
+    ++*h->ran;
+    pthread_mutex_unlock(h->gate);
+}
+
+static void
+quick(emesh_job *job)
+{
+    __atomic_fetch_add(((hanging *)job)->ran, 1, __ATOMIC_RELEASE);
+}
+
+static void
+test_pool_slow(void)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    emesh_pool *pool = emesh_pool_new(2);
+    hanging slow[10], fast[10];
+    uint32_t slow_ran = 0, fast_ran = 0;
+
+    pthread_mutex_lock(&gate);
+    for (int i = 0; i < 10; i++) {
+        slow[i] = (hanging){ .job.run = hang, .gate = &gate, .ran = &slow_ran };
+        emesh_pool_submit_slow(pool, &slow[i].job);
+    }
+    for (int i = 0; i < 10; i++) {
+        fast[i] = (hanging){ .job.run = quick, .ran = &fast_ran };
+        emesh_pool_submit(pool, &fast[i].job);
+    }
+    while (__atomic_load_n(&fast_ran, __ATOMIC_ACQUIRE) < 10)
+        g_usleep(100);
+    g_assert_cmpuint(slow_ran, ==, 0);
+    pthread_mutex_unlock(&gate);
+    emesh_pool_free(pool);
+    g_assert_cmpuint(slow_ran, ==, 10);
+}
+
 /* After the lane has closed, tasks run on [main] and say so: those already on the way as well. */
 static void
 test_loop_post_closed(void)
@@ -674,6 +721,7 @@ main(int argc, char **argv)
     g_test_add_func("/worker/fd/ended-in-batch", test_fd_ended_in_batch);
     g_test_add_func("/worker/fd/sleeps", test_fd_sleeps);
     g_test_add_func("/worker/glib-guest", test_glib_guest);
+    g_test_add_func("/pool/slow", test_pool_slow);
     g_test_add_func("/loop/work", test_loop_work);
     g_test_add_func("/loop/post-closed", test_loop_post_closed);
     g_test_add_func("/loop/watch-timer", test_loop_watch_timer);
