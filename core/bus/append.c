@@ -254,7 +254,7 @@ emesh_append_results(const emesh_host *host, const emesh_appended *results, uint
         emesh_mail *mail;
 
         if (emesh_take(&r, sizeof r, results, stride, i) != EMESH_OK)
-            r.code = EMESH_E_INTERNAL; /* it means something this host cannot know */
+            r.code = EMESH_E_LOST; /* it says more than this host knows: perhaps it is stored */
         if ((r.cookie >> 56) >= __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE))
             continue;
         lane = bus->lanes[r.cookie >> 56];

@@ -132,7 +132,8 @@ emesh_reader_records(emesh_reader *reader, const emesh_record *records, uint32_t
         emesh_mail *mail;
 
         if (emesh_take(&record, sizeof record, records, stride, i) != EMESH_OK)
-            record.event = NULL; /* says what this host cannot know: never a stuck partition */
+            record.flags |= EMESH_RECORD_FOREIGN; /* it says more than this host knows: by the
+                                                   * topic's rule, neither lost nor taken on trust */
         if (home) {
             take_record(reader->sub, &record);
             continue;

@@ -19,7 +19,7 @@ CONF = {
 
 
 def main():
-    with Daemon(CONF, plugin_dirs=sys.argv[1:]) as daemon:
+    with Daemon(CONF, plugin_dirs=sys.argv[1:3]) as daemon:
         with socket.create_connection(("127.0.0.1", daemon.port("lines")), timeout=20) as peer:
             peer.sendall(b"".join(b"line %d\n" % i for i in range(500)) + b"half")
             answers = peer.makefile("rb")

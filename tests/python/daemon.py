@@ -37,7 +37,8 @@ class Failed(Exception):
 class Daemon:
     """One eventmeshd with a folder of its own. Use it in a with statement."""
 
-    def __init__(self, conf=None, start_seconds=30, folder=None, env=None, plugin_dirs=()):
+    def __init__(self, conf=None, start_seconds=30, folder=None, env=None, plugin_dirs=None,
+                 binary=None):
         # the socket's path must be short, so folder is for what asks for another disk than /tmp
         self.home = Path(tempfile.mkdtemp(prefix="emesh-", dir=folder))
         self.conf, self.data, self.run = (self.home / n for n in ("conf.d", "data", "run"))
@@ -49,7 +50,8 @@ class Daemon:
         self.env = {**os.environ, **(env or {})}
         self.process = None
         self.start_seconds = start_seconds
-        self.plugin_dirs = (BUILD / "plugins", *plugin_dirs)
+        self.plugin_dirs = plugin_dirs or (BUILD / "plugins",)
+        self.binary = binary or BUILD / "core" / "eventmeshd"
 
     def __enter__(self):
         try:
@@ -70,7 +72,7 @@ class Daemon:
         os.set_inheritable(told, True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "core" / "eventmeshd", "--conf", self.conf, "--data", self.data,
+                [self.binary, "--conf", self.conf, "--data", self.data,
                  "--run", self.run, "--ready-fd", str(told),
                  *(flag for d in self.plugin_dirs for flag in ("--plugin-dir", d))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=True,
