@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * GET /v1/subscribe?topic=T[&group=G][&mode=every][&max=N][&from=earliest]: a stream of CloudEvents,
- * one JSON line each. An event is done when its line has been written to the socket; what is not
+ * GET /v1/subscribe?topic=T[&group=G][&mode=every][&max=N][&from=earliest]: a stream of
+ * CloudEvents, one JSON line each. An event is done when its line has been written to the socket; what is not
  * written when the peer breaks off goes to others. Each stream is a session of its own. [lane]
  */
 #include "admin/face.h"
+#include "admin/out.h"
 
 #include <gio/gio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define WINDOW_BYTES (1u << 20)
 
 typedef struct batch { /* the deliveries whose lines are one chunk */
+    guint64 end; /* done when so much is written */
     uint32_t n;
     uint64_t ids[];
 } batch;
@@ -20,75 +22,83 @@ typedef struct batch { /* the deliveries whose lines are one chunk */
 typedef struct stream {
     emesh_admin_session base; /* first */
     emesh_admin_lane *lane;
-    emesh_admin_request *request; /* a reference */
+    emesh_admin_request *request; /* a reference, until the answer begins */
+    GSocketAddress *address;      /* keeps the connection's record, and so its place of 64 */
+    emesh_out *out;               /* from then on */
     emesh_member *member;
     char *topic, *group;
     emesh_start from;
     uint32_t mode;
-    bool flowing;       /* headers are on their way: errors can only end the stream */
-    bool ended;         /* by us: orderly */
+    bool ended;         /* by us: accuses nobody */
     uint64_t max;       /* 0 = no end */
     uint64_t taken;     /* deliveries so far */
     uint64_t unsettled;
     GQueue batches;     /* in the order written */
-    GSource *hup;
+    GSource *hup;       /* while the answer waits */
     GList in_lane;
 } stream;
 
 static void
-stream_free(stream *s, uint32_t how)
+hup_end(stream *s)
+{
+    if (s->hup == NULL)
+        return;
+    g_source_destroy(s->hup);
+    g_clear_pointer(&s->hup, g_source_unref);
+}
+
+static void
+stream_free(stream *s)
 {
     g_queue_unlink(&s->lane->streams, &s->in_lane);
-    if (s->hup != NULL) {
-        g_source_destroy(s->hup);
-        g_source_unref(s->hup);
-    }
+    hup_end(s);
     if (s->base.host != NULL)
-        s->lane->admin->cl->close(s->base.host, how);
+        s->lane->admin->cl->close(s->base.host, s->ended ? EMESH_LEFT_ORDERLY : EMESH_LEFT_CUT);
+    if (s->out != NULL)
+        emesh_out_free(s->out);
+    if (s->request != NULL)
+        emesh_request_unref(s->request);
     g_queue_clear_full(&s->batches, g_free);
-    emesh_request_unref(s->request);
+    g_object_unref(s->address);
     g_free(s->topic);
     g_free(s->group);
     g_free(s);
 }
 
-/* The message is over: written to its end, or the peer is gone. */
-static void
-on_stream_finished(SoupServerMessage *msg, stream *s)
-{
-    g_signal_handlers_disconnect_by_data(msg, s);
-    stream_free(s, s->ended && s->unsettled == 0 ? EMESH_LEFT_ORDERLY : EMESH_LEFT_CUT);
-}
-
-/* Ends the stream with what has been written; or answers the error when nothing has. */
+/* Ends the answer behind what is queued; or answers the error when none has begun, and frees. */
 static void
 stream_end(stream *s, int32_t code, const emesh_error *err)
 {
-    SoupServerMessage *msg = s->request->msg;
+    static const char last[] = "0\r\n\r\n";
     if (s->ended)
         return;
     s->ended = true;
-    if (!s->flowing) {
+    if (s->out == NULL) {
+        g_socket_set_timeout(s->request->conn->socket, EMESH_ADMIN_IDLE_SECONDS);
         emesh_request_error(s->request, code, err);
+        stream_free(s);
         return;
     }
-    soup_message_body_complete(soup_server_message_get_response_body(msg));
-    soup_server_message_unpause(msg);
+    g_autoptr(GBytes) bytes = g_bytes_new_static(last, sizeof last - 1);
+    emesh_out_put(s->out, bytes);
+    emesh_out_finish(s->out);
 }
 
+/* The peer left before there was anything to answer. */
 static gboolean
 on_hup(GSocket *socket, GIOCondition condition, gpointer data)
 {
     stream *s = data;
     (void)socket, (void)condition;
-    /* libsoup does not look at a connection while it waits for our next chunk */
-    emesh_conn_cut(s->request->conn);
-    if (s->flowing && !s->ended) {
-        soup_message_body_append(soup_server_message_get_response_body(s->request->msg),
-                                 SOUP_MEMORY_STATIC, "\n", 1);
-        soup_server_message_unpause(s->request->msg); /* fails, and so ends the message */
-    }
-    return G_SOURCE_REMOVE;
+    emesh_request_fail(s->request, EMESH_E_LOST, "the peer is gone"); /* so libsoup looks */
+    stream_free(s);
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+on_gone(void *ctx)
+{
+    stream_free(ctx);
 }
 
 static void
@@ -107,15 +117,31 @@ stream_settle(stream *s, const uint64_t *ids, uint32_t n, uint32_t outcome)
 }
 
 static void
-on_wrote_chunk(SoupServerMessage *msg, stream *s)
+on_wrote(void *ctx)
 {
-    (void)msg;
-    g_autofree batch *written = g_queue_pop_head(&s->batches);
-    if (written == NULL)
-        return; /* the last, empty chunk */
-    stream_settle(s, written->ids, written->n, EMESH_SETTLE_DONE);
+    stream *s = ctx;
+    batch *first;
+    while ((first = g_queue_peek_head(&s->batches)) != NULL
+           && first->end <= emesh_out_written(s->out)) {
+        g_queue_pop_head(&s->batches);
+        stream_settle(s, first->ids, first->n, EMESH_SETTLE_DONE);
+        g_free(first);
+    }
     if (s->max > 0 && s->taken >= s->max && s->unsettled == 0)
         stream_end(s, EMESH_OK, NULL);
+}
+
+/* Lines as one chunk; the batch is done when it has left. */
+static void
+put_lines(stream *s, const GString *lines, batch *b)
+{
+    g_autoptr(GString) chunk = g_string_sized_new(lines->len + 16);
+    g_string_append_printf(chunk, "%zx\r\n", lines->len);
+    g_string_append_len(chunk, lines->str, (gssize)lines->len);
+    g_string_append(chunk, "\r\n");
+    g_autoptr(GBytes) bytes = g_string_free_to_bytes(g_steal_pointer(&chunk));
+    b->end = emesh_out_put(s->out, bytes);
+    g_queue_push_tail(&s->batches, b);
 }
 
 void
@@ -142,31 +168,28 @@ emesh_http_deliver(void *member, const emesh_delivery *items, uint32_t n)
             s->taken++;
         }
     }
-    if (b->n == 0)
-        return;
-    g_queue_push_tail(&s->batches, g_steal_pointer(&b));
-    g_autoptr(GBytes) chunk = g_string_free_to_bytes(g_steal_pointer(&lines));
-    soup_message_body_append_bytes(soup_server_message_get_response_body(s->request->msg), chunk);
-    soup_server_message_unpause(s->request->msg);
+    if (b->n > 0)
+        put_lines(s, lines, g_steal_pointer(&b));
 }
 
 void
 emesh_http_subscribed(void *member, int32_t code, const emesh_error *err)
 {
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
+                               "Cache-Control: no-store\r\nConnection: close\r\n"
+                               "Transfer-Encoding: chunked\r\n\r\n";
     stream *s = member;
-    SoupServerMessage *msg = s->request->msg;
-    if (code != EMESH_OK) {
+    if (code != EMESH_OK || s->out != NULL) {
         stream_end(s, code, err);
         return;
     }
-    SoupMessageHeaders *headers = soup_server_message_get_response_headers(msg);
-    s->flowing = true;
-    soup_server_message_set_status(msg, 200, NULL);
-    soup_message_headers_set_encoding(headers, SOUP_ENCODING_CHUNKED);
-    soup_message_headers_set_content_type(headers, "application/x-ndjson", NULL);
-    soup_message_headers_replace(headers, "Cache-Control", "no-store");
-    soup_message_body_set_accumulate(soup_server_message_get_response_body(msg), FALSE);
-    soup_server_message_unpause(msg);
+    hup_end(s);
+    GSocket *socket = s->request->conn->socket;
+    GIOStream *taken = soup_server_message_steal_connection(s->request->msg);
+    s->out = emesh_out_new(taken, socket, s->lane->context, on_wrote, on_gone, s);
+    g_clear_pointer(&s->request, emesh_request_unref);
+    g_autoptr(GBytes) bytes = g_bytes_new_static(head, sizeof head - 1);
+    emesh_out_put(s->out, bytes);
 }
 
 static void
@@ -255,12 +278,11 @@ emesh_http_subscribe(emesh_admin_request *request)
     s->base.ops = &stream_ops;
     s->lane = lane;
     s->request = emesh_request_ref(request);
+    s->address = g_object_ref(soup_server_message_get_remote_address(request->msg));
     s->in_lane.data = s;
     g_queue_push_tail_link(&lane->streams, &s->in_lane);
     emesh_request_wait(request);
-    g_signal_connect(request->msg, "wrote-chunk", G_CALLBACK(on_wrote_chunk), s);
-    g_signal_connect(request->msg, "finished", G_CALLBACK(on_stream_finished), s);
-    g_socket_set_timeout(request->conn->socket, 0); /* quiet topics are no reason to hang up */
+    g_socket_set_timeout(request->conn->socket, 0); /* the answer may take its time */
     s->hup = g_socket_create_source(request->conn->socket, G_IO_HUP, NULL);
     g_source_set_callback(s->hup, G_SOURCE_FUNC(on_hup), s, NULL);
     g_source_attach(s->hup, lane->context);
@@ -275,9 +297,10 @@ emesh_http_streams_end(emesh_admin_lane *lane, bool cut)
     emesh_error over = { .size = sizeof over, .text = "the daemon is stopping" };
     for (GList *link = lane->streams.head, *next; link != NULL; link = next) {
         stream *s = link->data;
+        bool begun = s->out != NULL;
         next = link->next;
         stream_end(s, EMESH_E_CLOSED, &over);
-        if (cut)
-            on_stream_finished(s->request->msg, s);
+        if (cut && begun)
+            stream_free(s);
     }
 }
