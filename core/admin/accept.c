@@ -61,8 +61,8 @@ static void
 refuse(int fd)
 {
     gsize len = 0;
-    g_autofree char *body = emesh_json_error(EMESH_E_BUSY, "64 admin connections are open already",
-                                             &len);
+    g_autofree char *body =
+        emesh_json_error(EMESH_E_BUSY, "64 admin connections are open already", &len);
     g_autofree char *answer =
         g_strdup_printf("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
                         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",

@@ -15,15 +15,15 @@ typedef struct emesh_daemon emesh_daemon;
 typedef struct emesh_command_reply emesh_command_reply; /* whoever called; opaque to handlers */
 
 struct emesh_command_reply {
-    void (*row)(emesh_command_reply *reply, const emesh_attr *attrs, uint32_t n); /* [main] */
+    void (*row)(emesh_command_reply *reply, const emesh_attr *attrs, uint32_t n);  /* [main] */
     void (*end)(emesh_command_reply *reply, int32_t code, const emesh_error *err); /* [main] once */
 };
 
 typedef struct emesh_command {
     const char *verb;
-    const char *args;  /* "name partitions?": known argument names, ? = optional */
-    const char *help;  /* one line */
-    bool changes;      /* alters something */
+    const char *args; /* "name partitions?": known argument names, ? = optional */
+    const char *help; /* one line */
+    bool changes;     /* alters something */
     void (*run)(emesh_daemon *daemon, const emesh_attr *args, uint32_t n,
                 emesh_command_reply *reply);
 } emesh_command;

@@ -38,13 +38,13 @@ show_daemon(const emesh_conf *conf, emesh_command_reply *reply)
     uint32_t n = 0;
     show s = { reply, "daemon" };
     const emesh_option *table = emesh_daemon_option_table(&n);
-    g_autoptr(emesh_config) config = emesh_config_new(emesh_conf_daemon(conf), table, n,
-                                                      sizeof *table, NULL, 0, NULL);
+    g_autoptr(emesh_config) config =
+        emesh_config_new(emesh_conf_daemon(conf), table, n, sizeof *table, NULL, 0, NULL);
     if (config != NULL)
         emesh_config_each(config, row_value, &s);
 }
 
-/* What the section says to one store, under the store's name; secrets are masked like everywhere. */
+/* What the section says to one store, under the store's name; secrets are masked. */
 static void
 row_store_value(void *ctx, const char *key, const char *value, const char *origin)
 {
@@ -113,8 +113,10 @@ run_show(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command
     if (found)
         reply->end(reply, EMESH_OK, NULL);
     else
-        emesh_command_fail(reply, EMESH_E_NOT_FOUND, "there is no instance called '%.80s' "
-                           "(plugin.list names all)", only);
+        emesh_command_fail(reply, EMESH_E_NOT_FOUND,
+                           "there is no instance called '%.80s' "
+                           "(plugin.list names all)",
+                           only);
 }
 
 static void

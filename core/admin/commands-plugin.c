@@ -108,8 +108,8 @@ find_plugin(const emesh_admin_view *view, const char *name)
     for (guint i = 0; inst == NULL && i < view->instances->len; i++) {
         const emesh_inst *other = g_ptr_array_index(view->instances, i);
         const emesh_conf_instance *conf = emesh_conf_instance_find(view->conf, other->name);
-        if (strcmp(other->component->name, name) == 0
-            || (conf != NULL && strcmp(file_of(conf), name) == 0))
+        if (strcmp(other->component->name, name) == 0 ||
+            (conf != NULL && strcmp(file_of(conf), name) == 0))
             inst = other;
     }
     return inst;
@@ -121,12 +121,14 @@ run_show(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command
     const emesh_admin_view *view = emesh_admin_view_of(daemon);
     g_autofree char *name = emesh_command_text(args, n, "name");
     const emesh_inst *inst = find_plugin(view, name);
-    const emesh_conf_instance *conf = emesh_conf_instance_find(
-        view->conf, inst == NULL ? name : inst->name);
+    const emesh_conf_instance *conf =
+        emesh_conf_instance_find(view->conf, inst == NULL ? name : inst->name);
     g_autofree char *path = emesh_loader_path(view->loader, conf == NULL ? name : file_of(conf));
     if (inst == NULL && path == NULL) {
-        emesh_command_fail(reply, EMESH_E_NOT_FOUND, "there is neither an instance nor a plugin "
-                           "file called '%.80s' (plugin.list names all)", name);
+        emesh_command_fail(reply, EMESH_E_NOT_FOUND,
+                           "there is neither an instance nor a plugin "
+                           "file called '%.80s' (plugin.list names all)",
+                           name);
         return;
     }
     if (inst == NULL) { /* not loaded, and the daemon loads only what conf.d names */

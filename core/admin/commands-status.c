@@ -17,8 +17,8 @@ resident_bytes(void)
 {
     g_autofree char *text = NULL;
     unsigned long pages = 0;
-    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL)
-        || sscanf(text, "%*u %lu", &pages) != 1)
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL) ||
+        sscanf(text, "%*u %lu", &pages) != 1)
         return 0;
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -143,14 +143,17 @@ run_log_level(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_co
         if (strcmp(wanted, level_names[i]) == 0)
             level = EMESH_LOG_ERROR + i;
     if (wanted != NULL && level == 0) {
-        emesh_command_fail(reply, EMESH_E_INVALID, "unknown level '%.20s' (error, warning, notice, "
-                           "info, debug)", wanted);
+        emesh_command_fail(reply, EMESH_E_INVALID,
+                           "unknown level '%.20s' (error, warning, notice, "
+                           "info, debug)",
+                           wanted);
         return;
     }
     level = view->log_level(daemon, level);
     emesh_row_builder *row = emesh_row_new();
-    emesh_row_text(row, "level", level_names[CLAMP(level, EMESH_LOG_ERROR, EMESH_LOG_DEBUG)
-                                             - EMESH_LOG_ERROR], -1);
+    emesh_row_text(row, "level",
+                   level_names[CLAMP(level, EMESH_LOG_ERROR, EMESH_LOG_DEBUG) - EMESH_LOG_ERROR],
+                   -1);
     emesh_row_send(row, reply);
     reply->end(reply, EMESH_OK, NULL);
 }

@@ -12,7 +12,8 @@ char *
 emesh_admin_conf_text(const char *run_dir)
 {
     return g_strdup_printf("[instance]\ncomponent = " EMESH_ADMIN_NAME "\n"
-                           "[options]\nsocket = %s/admin.sock\n", run_dir);
+                           "[options]\nsocket = %s/admin.sock\n",
+                           run_dir);
 }
 
 static int32_t
@@ -174,7 +175,9 @@ static const emesh_client_ops client = { .size = sizeof client,
 static const emesh_protocol_ops ops = { .size = sizeof ops, .client = &client };
 
 static const emesh_option options[] = {
-    { .name = "socket", .type = EMESH_OPT_PATH, .must = EMESH_OPT_REQUIRED,
+    { .name = "socket",
+      .type = EMESH_OPT_PATH,
+      .must = EMESH_OPT_REQUIRED,
       .help = "Path of the Unix socket that eventmeshctl talks to." },
 };
 

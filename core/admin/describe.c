@@ -25,12 +25,18 @@ static const claim_name protocol_claims[] = {
 };
 
 static const claim_name storage_claims[] = {
-    { EMESH_STORE_CAN_GROUPS, "GROUPS" },   { EMESH_STORE_CAN_ACK_EACH, "ACK_EACH" },
-    { EMESH_STORE_CAN_REPLAY, "REPLAY" },   { EMESH_STORE_CAN_TIME, "TIME" },
-    { EMESH_STORE_CAN_DELAY, "DELAY" },     { EMESH_STORE_CAN_RETRY, "RETRY" },
-    { EMESH_STORE_CAN_INBOX, "INBOX" },     { EMESH_STORE_CAN_UNIT, "UNIT" },
-    { EMESH_STORE_CAN_REPLY, "REPLY" },     { EMESH_STORE_CAN_TRIM, "TRIM" },
-    { EMESH_STORE_CAN_ORDER, "ORDER" },     { EMESH_STORE_UNIFORM, "UNIFORM" },
+    { EMESH_STORE_CAN_GROUPS, "GROUPS" },
+    { EMESH_STORE_CAN_ACK_EACH, "ACK_EACH" },
+    { EMESH_STORE_CAN_REPLAY, "REPLAY" },
+    { EMESH_STORE_CAN_TIME, "TIME" },
+    { EMESH_STORE_CAN_DELAY, "DELAY" },
+    { EMESH_STORE_CAN_RETRY, "RETRY" },
+    { EMESH_STORE_CAN_INBOX, "INBOX" },
+    { EMESH_STORE_CAN_UNIT, "UNIT" },
+    { EMESH_STORE_CAN_REPLY, "REPLY" },
+    { EMESH_STORE_CAN_TRIM, "TRIM" },
+    { EMESH_STORE_CAN_ORDER, "ORDER" },
+    { EMESH_STORE_UNIFORM, "UNIFORM" },
     { 0, NULL },
 };
 
@@ -43,8 +49,8 @@ static const char *const lane_names[] = { "home (one worker)", "workers (one on 
 static char *
 claims_text(const emesh_component *component)
 {
-    const claim_name *known = strcmp(component->kind, EMESH_STORAGE_KIND) == 0 ? storage_claims
-                                                                               : protocol_claims;
+    const claim_name *known =
+        strcmp(component->kind, EMESH_STORAGE_KIND) == 0 ? storage_claims : protocol_claims;
     GString *text = g_string_new(NULL);
     uint64_t left = component->claims;
     for (; known->name != NULL; known++) {
@@ -75,8 +81,11 @@ append_bound(GString *text, uint32_t type, int64_t value)
         int64_t unit;
         const char *name;
     } sizes[] = { { 1 << 30, "GiB" }, { 1 << 20, "MiB" }, { 1 << 10, "KiB" } },
-      times[] = { { 3600 * INT64_C(1000000000), "h" }, { 60 * INT64_C(1000000000), "m" },
-                  { 1000000000, "s" }, { 1000000, "ms" }, { 1000, "us" } };
+      times[] = { { 3600 * INT64_C(1000000000), "h" },
+                  { 60 * INT64_C(1000000000), "m" },
+                  { 1000000000, "s" },
+                  { 1000000, "ms" },
+                  { 1000, "us" } };
     for (gsize i = 0; type == EMESH_OPT_SIZE && i < G_N_ELEMENTS(sizes); i++) {
         if (value != 0 && value % sizes[i].unit == 0) {
             g_string_append_printf(text, "%" G_GINT64_FORMAT "%s", value / sizes[i].unit,
@@ -140,8 +149,8 @@ rows_options(const emesh_component *component, const char *scope, const emesh_op
     GStringChunk *names = g_string_chunk_new(256);
     g_auto(emesh_problems) problems;
     emesh_problems_init(&problems);
-    g_autoptr(GArray) declared = emesh_declare(options, n, component->option_size, groups, n_groups,
-                                               names, &problems);
+    g_autoptr(GArray) declared =
+        emesh_declare(options, n, component->option_size, groups, n_groups, names, &problems);
     for (uint32_t i = 0; i < declared->len; i++) {
         const emesh_declared *d = &g_array_index(declared, emesh_declared, i);
         if ((d->option.may & EMESH_OPT_HIDDEN) == 0)
@@ -161,8 +170,9 @@ row_component(const emesh_component *component, emesh_command_reply *reply)
     emesh_row_text(row, "is", component->kind, -1);
     emesh_row_text(row, "summary", component->summary, -1);
     emesh_row_text(row, "claims", claims, -1);
-    emesh_row_text(row, "lanes", component->lanes < G_N_ELEMENTS(lane_names)
-                                     ? lane_names[component->lanes] : "?", -1);
+    emesh_row_text(row, "lanes",
+                   component->lanes < G_N_ELEMENTS(lane_names) ? lane_names[component->lanes] : "?",
+                   -1);
     emesh_row_text(row, "needs", needs, -1);
     emesh_row_send(row, reply);
 }

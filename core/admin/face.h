@@ -35,7 +35,7 @@ struct emesh_admin_lane {
     emesh_face *admin;
     emesh_loop *loop;
     GMainContext *context;
-    SoupServer *server;  /* NULL on further lanes: the first one serves the socket */
+    SoupServer *server; /* NULL on further lanes: the first one serves the socket */
     GSource *accept;
     GQueue conns;        /* emesh_admin_conn, links inside */
     GQueue streams;      /* open subscriptions, links inside */
@@ -43,7 +43,7 @@ struct emesh_admin_lane {
     bool draining;
 };
 
-struct emesh_admin_conn { /* lives as long as libsoup keeps the connection */
+struct emesh_admin_conn {   /* lives as long as libsoup keeps the connection */
     emesh_admin_lane *lane; /* NULL once the lane is gone */
     GSocket *socket;
     uid_t uid;
@@ -73,12 +73,12 @@ struct emesh_admin_request { /* one HTTP request; counted: libsoup's message, a 
     uint32_t refs;
     /* Called when the caller's session is open. */
     void (*start)(emesh_admin_caller *caller, emesh_admin_request *request);
-    uint64_t cookie;        /* key in the caller's table */
-    char *verb, *topic;     /* of a command, of a publish */
+    uint64_t cookie;    /* key in the caller's table */
+    char *verb, *topic; /* of a command, of a publish */
     emesh_attr *args;
     uint32_t n_args;
     JsonArray *rows;
-    void *call;             /* the command's ctx; freed with the request */
+    void *call; /* the command's ctx; freed with the request */
     emesh_publish publish;
     char *event_id;
 };

@@ -56,8 +56,10 @@ emesh_http_command(emesh_admin_request *request, const char *verb)
 {
     g_autoptr(GError) error = NULL;
     if (request->body->len > MAX_ARGS_BODY) {
-        emesh_request_fail(request, EMESH_E_TOO_LARGE, "the arguments of a command may have %u "
-                           "bytes, these are %u", MAX_ARGS_BODY, request->body->len);
+        emesh_request_fail(request, EMESH_E_TOO_LARGE,
+                           "the arguments of a command may have %u "
+                           "bytes, these are %u",
+                           MAX_ARGS_BODY, request->body->len);
         return;
     }
     request->args = emesh_json_args((const char *)request->body->data, request->body->len,

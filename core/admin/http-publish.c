@@ -100,12 +100,14 @@ emesh_http_publish(emesh_admin_request *request)
         return;
     }
     if (level != NULL) {
-        while (request->publish.level < G_N_ELEMENTS(level_names)
-               && strcmp(level, level_names[request->publish.level]) != 0)
+        while (request->publish.level < G_N_ELEMENTS(level_names) &&
+               strcmp(level, level_names[request->publish.level]) != 0)
             request->publish.level++;
         if (request->publish.level == G_N_ELEMENTS(level_names)) {
-            emesh_request_fail(request, EMESH_E_INVALID, "unknown level '%.40s' (memory, os, "
-                               "synced, quorum)", level);
+            emesh_request_fail(request, EMESH_E_INVALID,
+                               "unknown level '%.40s' (memory, os, "
+                               "synced, quorum)",
+                               level);
             return;
         }
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * GET /v1/subscribe?topic=T[&group=G][&mode=every][&max=N][&from=earliest]: a stream of
- * CloudEvents, one JSON line each. An event is done when its line has been written to the socket; what is not
- * written when the peer breaks off goes to others. Each stream is a session of its own. [lane]
+ * CloudEvents, one JSON line each. An event is done when its line has been written to the socket;
+ * what is not written when the peer breaks off goes to others. Each stream is a session of its own.
+ * [lane]
  */
 #include "admin/face.h"
 #include "admin/out.h"
@@ -14,7 +15,7 @@
 #define WINDOW_BYTES (1u << 20)
 
 typedef struct batch { /* the deliveries whose lines are one chunk */
-    guint64 end; /* done when so much is written */
+    guint64 end;       /* done when so much is written */
     uint32_t n;
     uint64_t ids[];
 } batch;
@@ -29,12 +30,12 @@ typedef struct stream {
     char *topic, *group;
     emesh_start from;
     uint32_t mode;
-    bool ended;         /* by us: accuses nobody */
-    uint64_t max;       /* 0 = no end */
-    uint64_t taken;     /* deliveries so far */
+    bool ended;     /* by us: accuses nobody */
+    uint64_t max;   /* 0 = no end */
+    uint64_t taken; /* deliveries so far */
     uint64_t unsettled;
-    GQueue batches;     /* in the order written */
-    GSource *hup;       /* while the answer waits */
+    GQueue batches; /* in the order written */
+    GSource *hup;   /* while the answer waits */
     GList in_lane;
 } stream;
 
@@ -121,8 +122,8 @@ on_wrote(void *ctx)
 {
     stream *s = ctx;
     batch *first;
-    while ((first = g_queue_peek_head(&s->batches)) != NULL
-           && first->end <= emesh_out_written(s->out)) {
+    while ((first = g_queue_peek_head(&s->batches)) != NULL &&
+           first->end <= emesh_out_written(s->out)) {
         g_queue_pop_head(&s->batches);
         stream_settle(s, first->ids, first->n, EMESH_SETTLE_DONE);
         g_free(first);
@@ -231,8 +232,7 @@ stream_published(emesh_admin_session *session, const emesh_published *result)
     (void)session, (void)result; /* a stream publishes nothing */
 }
 
-static const emesh_admin_session_ops stream_ops = { stream_opened, stream_published,
-                                                    stream_asked };
+static const emesh_admin_session_ops stream_ops = { stream_opened, stream_published, stream_asked };
 
 /* Reads the parameters; answers itself when one is wrong. */
 static bool

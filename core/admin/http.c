@@ -167,14 +167,16 @@ on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
     if (request->conn == NULL || !emesh_admin_may(request->conn->uid)) {
         emesh_request_fail(request, EMESH_E_DENIED,
                            "user %ld may not administer this daemon: only root and the daemon's "
-                           "own user may", request->conn == NULL ? -1L : (long)request->conn->uid);
+                           "own user may",
+                           request->conn == NULL ? -1L : (long)request->conn->uid);
         return;
     }
-    goffset length = soup_message_headers_get_content_length(
-        soup_server_message_get_request_headers(msg));
+    goffset length =
+        soup_message_headers_get_content_length(soup_server_message_get_request_headers(msg));
     if (length > EMESH_ADMIN_MAX_BODY)
-        emesh_request_fail(request, EMESH_E_TOO_LARGE, "a body of %" G_GINT64_FORMAT
-                           " bytes is over the limit of %u", (gint64)length, EMESH_ADMIN_MAX_BODY);
+        emesh_request_fail(request, EMESH_E_TOO_LARGE,
+                           "a body of %" G_GINT64_FORMAT " bytes is over the limit of %u",
+                           (gint64)length, EMESH_ADMIN_MAX_BODY);
 }
 
 /* Does path begin with prefix and is the method right? Answers 405 itself when only the path is. */
@@ -220,7 +222,8 @@ on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
     else if (!answered)
         emesh_request_fail(request, EMESH_E_NOT_FOUND,
                            "nothing at '%.100s'; there are POST /v1/command/VERB, POST "
-                           "/v1/publish, GET /v1/subscribe", path);
+                           "/v1/publish, GET /v1/subscribe",
+                           path);
 }
 
 bool

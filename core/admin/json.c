@@ -38,8 +38,9 @@ static const struct {
     { EMESH_E_INTERNAL, "internal" },
 };
 
-static const char *const class_names[] = { "ok",          "invalid",  "refused", "refused-for-now",
-                                           "unknown-outcome", "canceled", "broken" };
+static const char *const class_names[] = {
+    "ok", "invalid", "refused", "refused-for-now", "unknown-outcome", "canceled", "broken"
+};
 
 const char *
 emesh_code_name(int32_t code)

@@ -13,8 +13,8 @@ struct emesh_out {
     GIOStream *stream;
     GSocket *socket;
     GMainContext *context;
-    GQueue chunks;  /* GBytes */
-    gsize offset;   /* written of the first chunk */
+    GQueue chunks; /* GBytes */
+    gsize offset;  /* written of the first chunk */
     guint64 queued, written;
     bool finishing;
     GSource *ready, *hup, *late;

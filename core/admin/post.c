@@ -24,7 +24,7 @@ typedef struct call {
     uint32_t n_args;
     emesh_command_done done;
     void *ctx;
-    GArray *rows;    /* [main], then home */
+    GArray *rows; /* [main], then home */
     size_t row_bytes;
     bool overflow;
     int32_t code;

@@ -97,8 +97,8 @@ args_wrong(const emesh_command *command, const emesh_attr *args, uint32_t n)
                                    (int)MIN(args[i].name_len, 40u), args[i].name,
                                    command->args[0] != '\0' ? command->args : "none");
         for (uint32_t j = 0; j < i; j++)
-            if (args[j].name_len == args[i].name_len
-                && memcmp(args[j].name, args[i].name, args[i].name_len) == 0)
+            if (args[j].name_len == args[i].name_len &&
+                memcmp(args[j].name, args[i].name, args[i].name_len) == 0)
                 return g_strdup_printf("%s was given '%.*s' twice", command->verb,
                                        (int)args[i].name_len, args[i].name);
     }

@@ -24,7 +24,8 @@ emesh_row_new(void)
 static void
 row_add(emesh_row_builder *row, const char *name, const char *value, size_t len, uint32_t type)
 {
-    emesh_attr attr = { .name_len = (uint32_t)strlen(name), .value_len = (uint32_t)len,
+    emesh_attr attr = { .name_len = (uint32_t)strlen(name),
+                        .value_len = (uint32_t)len,
                         .type = type };
     g_string_append_len(row->texts, name, attr.name_len);
     g_string_append_len(row->texts, value, (gssize)len);

@@ -46,7 +46,8 @@ take_lock(const char *path, GError **error)
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
                     "the admin socket %s belongs to a running eventmeshd (pid %ld); stop it or "
-                    "choose another --run", path, lock_holder(lock));
+                    "choose another --run",
+                    path, lock_holder(lock));
         close(lock);
         return -1;
     }
@@ -70,15 +71,15 @@ clear_path(const struct sockaddr_un *addr, GError **error)
         return false;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool lives = fd >= 0
-                 && (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0
-                     || errno == EAGAIN);
+    bool lives = fd >= 0 &&
+                 (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 || errno == EAGAIN);
     if (fd >= 0)
         close(fd);
     if (lives) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
                     "another program listens on the admin socket %s; stop it or choose another "
-                    "--run", addr->sun_path);
+                    "--run",
+                    addr->sun_path);
         return false;
     }
     if (unlink(addr->sun_path) != 0 && errno != ENOENT) {
@@ -94,9 +95,9 @@ bind_path(const struct sockaddr_un *addr, struct stat *st, GError **error)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* The mode is set before listen: until then nobody gets in. */
-    if (fd < 0 || bind(fd, (const struct sockaddr *)addr, sizeof *addr) != 0
-        || chmod(addr->sun_path, 0660) != 0 || lstat(addr->sun_path, st) != 0
-        || listen(fd, BACKLOG) != 0) {
+    if (fd < 0 || bind(fd, (const struct sockaddr *)addr, sizeof *addr) != 0 ||
+        chmod(addr->sun_path, 0660) != 0 || lstat(addr->sun_path, st) != 0 ||
+        listen(fd, BACKLOG) != 0) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
                     "cannot listen on the admin socket %s: %s", addr->sun_path, g_strerror(errno));
         if (fd >= 0)
@@ -114,7 +115,8 @@ emesh_admin_socket_bind(const char *path, GError **error)
     if (strlen(path) >= sizeof addr.sun_path) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
                     "the path of the admin socket %s has %zu bytes, the system allows %zu: choose "
-                    "a shorter --run", path, strlen(path), sizeof addr.sun_path - 1);
+                    "a shorter --run",
+                    path, strlen(path), sizeof addr.sun_path - 1);
         return NULL;
     }
     strcpy(addr.sun_path, path);

@@ -16,11 +16,11 @@ typedef struct emesh_admin_view {
     const char *state;              /* "starting", "ready", "stopping" */
     uint64_t started_ms;            /* wall clock */
     emesh_worker *main;
-    emesh_worker *const *workers;   /* data workers */
+    emesh_worker *const *workers; /* data workers */
     uint32_t n_workers;
-    emesh_conf *conf;               /* what runs now */
+    emesh_conf *conf; /* what runs now */
     emesh_loader *loader;
-    GPtrArray *instances;           /* emesh_inst, in start order, failed ones too */
+    GPtrArray *instances; /* emesh_inst, in start order, failed ones too */
     /* Rows of other rooms: kind=store, kind=finding, … NULL: none. Does not end the reply. */
     void (*status)(emesh_daemon *daemon, emesh_command_reply *reply);
     /* Rows of counters: name, unit, value; of a plugin's also instance and labels. NULL: none. */

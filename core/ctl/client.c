@@ -57,8 +57,8 @@ say_refused(const char *what, guint status, const char *body, gsize len)
 {
     g_autoptr(JsonNode) root = emesh_json_parse(body, len, NULL);
     JsonObject *error = NULL;
-    if (root != NULL && JSON_NODE_HOLDS_OBJECT(root)
-        && json_object_has_member(json_node_get_object(root), "error")) {
+    if (root != NULL && JSON_NODE_HOLDS_OBJECT(root) &&
+        json_object_has_member(json_node_get_object(root), "error")) {
         JsonNode *node = json_object_get_member(json_node_get_object(root), "error");
         error = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     }

@@ -7,13 +7,20 @@
 #include <string.h>
 
 static const ctl_column clients[] = {
-    { "id", "ID", CTL_TEXT },                 { "instance", "INSTANCE", CTL_TEXT },
-    { "protocol", "PROTOCOL", CTL_TEXT },     { "peer", "PEER", CTL_TEXT },
-    { "client", "CLIENT", CTL_TEXT },         { "group", "GROUP", CTL_TEXT },
-    { "principal", "PRINCIPAL", CTL_TEXT },   { "subscriptions", "SUBS", CTL_COUNT },
-    { "unacked", "UNACKED", CTL_COUNT },      { "open", "OPEN", CTL_COUNT },
-    { "published", "PUBLISHED", CTL_COUNT },  { "delivered", "DELIVERED", CTL_COUNT },
-    { "since-ms", "SINCE", CTL_AGO },         { "labels", "LABELS", CTL_TEXT },
+    { "id", "ID", CTL_TEXT },
+    { "instance", "INSTANCE", CTL_TEXT },
+    { "protocol", "PROTOCOL", CTL_TEXT },
+    { "peer", "PEER", CTL_TEXT },
+    { "client", "CLIENT", CTL_TEXT },
+    { "group", "GROUP", CTL_TEXT },
+    { "principal", "PRINCIPAL", CTL_TEXT },
+    { "subscriptions", "SUBS", CTL_COUNT },
+    { "unacked", "UNACKED", CTL_COUNT },
+    { "open", "OPEN", CTL_COUNT },
+    { "published", "PUBLISHED", CTL_COUNT },
+    { "delivered", "DELIVERED", CTL_COUNT },
+    { "since-ms", "SINCE", CTL_AGO },
+    { "labels", "LABELS", CTL_TEXT },
     { NULL, NULL, CTL_TEXT },
 };
 

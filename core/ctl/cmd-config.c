@@ -7,9 +7,8 @@
 #include <string.h>
 
 static const ctl_column values[] = {
-    { "section", "SECTION", CTL_TEXT }, { "key", "KEY", CTL_TEXT },
-    { "value", "VALUE", CTL_TEXT },     { "origin", "FROM", CTL_TEXT },
-    { NULL, NULL, CTL_TEXT },
+    { "section", "SECTION", CTL_TEXT }, { "key", "KEY", CTL_TEXT }, { "value", "VALUE", CTL_TEXT },
+    { "origin", "FROM", CTL_TEXT },     { NULL, NULL, CTL_TEXT },
 };
 
 /* Problems one a line, as a compiler does, then the verdict. */
@@ -17,8 +16,8 @@ static int
 print_check(ctl *c, JsonArray *rows)
 {
     JsonObject *verdict = ctl_row_of_kind(rows, "verdict");
-    bool good = verdict != NULL
-                && json_object_get_boolean_member_with_default(verdict, "good", FALSE);
+    bool good =
+        verdict != NULL && json_object_get_boolean_member_with_default(verdict, "good", FALSE);
     if (c->opt.json) {
         ctl_print_json(c, rows);
         return good ? CTL_OK : CTL_REFUSED;

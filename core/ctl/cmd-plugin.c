@@ -7,9 +7,12 @@
 #include <string.h>
 
 static const ctl_column instances[] = {
-    { "instance", "INSTANCE", CTL_TEXT }, { "component", "COMPONENT", CTL_TEXT },
-    { "version", "VERSION", CTL_TEXT },   { "state", "STATE", CTL_STATE },
-    { "health", "HEALTH", CTL_STATE },    { "reason", "REASON", CTL_TEXT },
+    { "instance", "INSTANCE", CTL_TEXT },
+    { "component", "COMPONENT", CTL_TEXT },
+    { "version", "VERSION", CTL_TEXT },
+    { "state", "STATE", CTL_STATE },
+    { "health", "HEALTH", CTL_STATE },
+    { "reason", "REASON", CTL_TEXT },
     { NULL, NULL, CTL_TEXT },
 };
 
@@ -21,10 +24,10 @@ static const ctl_column files[] = {
 };
 
 static const ctl_column options[] = {
-    { "option", "OPTION", CTL_TEXT },    { "type", "TYPE", CTL_TEXT },
-    { "default", "DEFAULT", CTL_TEXT },  { "range", "RANGE", CTL_TEXT },
-    { "required", "REQUIRED", CTL_FLAG }, { "repeated", "REPEATED", CTL_FLAG },
-    { "secret", "SECRET", CTL_FLAG },    { "live", "LIVE", CTL_FLAG },
+    { "option", "OPTION", CTL_TEXT },         { "type", "TYPE", CTL_TEXT },
+    { "default", "DEFAULT", CTL_TEXT },       { "range", "RANGE", CTL_TEXT },
+    { "required", "REQUIRED", CTL_FLAG },     { "repeated", "REPEATED", CTL_FLAG },
+    { "secret", "SECRET", CTL_FLAG },         { "live", "LIVE", CTL_FLAG },
     { "deprecated", "DEPRECATED", CTL_FLAG }, { NULL, NULL, CTL_TEXT },
 };
 
@@ -67,8 +70,8 @@ options_of(JsonArray *rows, const char *component, const char *section)
         g_autofree char *kind = ctl_field(row, "kind");
         g_autofree char *owner = ctl_field(row, "component");
         g_autofree char *where = ctl_field(row, "section");
-        if (strcmp(kind, "option") == 0 && strcmp(owner, component) == 0
-            && strcmp(where, section) == 0)
+        if (strcmp(kind, "option") == 0 && strcmp(owner, component) == 0 &&
+            strcmp(where, section) == 0)
             json_array_add_object_element(some, json_object_ref(row));
     }
     return some;
@@ -113,8 +116,8 @@ print_component(ctl *c, JsonArray *rows, JsonObject *row)
 static void
 print_plugin(ctl *c, JsonArray *rows)
 {
-    static const char *const facts[] = { "file", "version", "abi", "oldest-host", "licence",
-                                         "vendor", "summary", NULL };
+    static const char *const facts[] = { "file",    "version", "abi",     "oldest-host",
+                                         "licence", "vendor",  "summary", NULL };
     JsonObject *plugin = ctl_row_of_kind(rows, "plugin");
     if (plugin != NULL) {
         g_autofree char *id = ctl_field(plugin, "id");

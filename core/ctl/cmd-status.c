@@ -5,17 +5,22 @@
 #include "ctl/output.h"
 
 static const ctl_column instances[] = {
-    { "instance", "INSTANCE", CTL_TEXT },   { "component", "COMPONENT", CTL_TEXT },
-    { "state", "STATE", CTL_STATE },        { "health", "HEALTH", CTL_STATE },
-    { "reason", "REASON", CTL_TEXT },       { NULL, NULL, CTL_TEXT },
+    { "instance", "INSTANCE", CTL_TEXT }, { "component", "COMPONENT", CTL_TEXT },
+    { "state", "STATE", CTL_STATE },      { "health", "HEALTH", CTL_STATE },
+    { "reason", "REASON", CTL_TEXT },     { NULL, NULL, CTL_TEXT },
 };
 
 static const ctl_column listeners[] = {
-    { "instance", "INSTANCE", CTL_TEXT },      { "address", "ADDRESS", CTL_TEXT },
-    { "tls", "TLS", CTL_FLAG },                { "open-to", "OPEN TO", CTL_TEXT },
-    { "connections", "CONNECTIONS", CTL_COUNT }, { "accepted", "ACCEPTED", CTL_COUNT },
-    { "refused", "REFUSED", CTL_COUNT },       { "bytes-in", "IN", CTL_BYTES },
-    { "bytes-out", "OUT", CTL_BYTES },         { NULL, NULL, CTL_TEXT },
+    { "instance", "INSTANCE", CTL_TEXT },
+    { "address", "ADDRESS", CTL_TEXT },
+    { "tls", "TLS", CTL_FLAG },
+    { "open-to", "OPEN TO", CTL_TEXT },
+    { "connections", "CONNECTIONS", CTL_COUNT },
+    { "accepted", "ACCEPTED", CTL_COUNT },
+    { "refused", "REFUSED", CTL_COUNT },
+    { "bytes-in", "IN", CTL_BYTES },
+    { "bytes-out", "OUT", CTL_BYTES },
+    { NULL, NULL, CTL_TEXT },
 };
 
 static const ctl_column stores[] = {
@@ -30,9 +35,9 @@ static const ctl_column stores[] = {
 };
 
 static const ctl_column workers[] = {
-    { "worker", "WORKER", CTL_TEXT },   { "wake-ups", "WAKE-UPS", CTL_COUNT },
-    { "jobs", "JOBS", CTL_COUNT },      { "ready", "READY", CTL_COUNT },
-    { "alarms", "ALARMS", CTL_COUNT },  { "signals", "SIGNALS", CTL_COUNT },
+    { "worker", "WORKER", CTL_TEXT },  { "wake-ups", "WAKE-UPS", CTL_COUNT },
+    { "jobs", "JOBS", CTL_COUNT },     { "ready", "READY", CTL_COUNT },
+    { "alarms", "ALARMS", CTL_COUNT }, { "signals", "SIGNALS", CTL_COUNT },
     { NULL, NULL, CTL_TEXT },
 };
 
@@ -43,9 +48,9 @@ static const ctl_column findings[] = {
 };
 
 static const ctl_column metrics[] = {
-    { "name", "NAME", CTL_TEXT },   { "instance", "INSTANCE", CTL_TEXT },
+    { "name", "NAME", CTL_TEXT },     { "instance", "INSTANCE", CTL_TEXT },
     { "labels", "LABELS", CTL_TEXT }, { "value", "VALUE", CTL_COUNT },
-    { "unit", "UNIT", CTL_TEXT },   { NULL, NULL, CTL_TEXT },
+    { "unit", "UNIT", CTL_TEXT },     { NULL, NULL, CTL_TEXT },
 };
 
 static void
@@ -61,9 +66,10 @@ print_daemon(ctl *c, JsonObject *row)
     g_autofree char *conf = ctl_field(row, "conf");
     g_autofree char *up = ctl_span_text((guint64)MAX(c->now_ms - since, 0));
     g_autofree char *resident = ctl_cell(row, &memory, c->now_ms);
-    fprintf(c->out, "%seventmeshd %s%s is %s on %s: up %s, pid %" G_GINT64_FORMAT
-            ", %" G_GINT64_FORMAT " workers, %s resident\n", ctl_bold(c->colour), version,
-            ctl_plain(c->colour), state, node, up,
+    fprintf(c->out,
+            "%seventmeshd %s%s is %s on %s: up %s, pid %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
+            " workers, %s resident\n",
+            ctl_bold(c->colour), version, ctl_plain(c->colour), state, node, up,
             json_object_get_int_member_with_default(row, "pid", 0),
             json_object_get_int_member_with_default(row, "workers", 0), resident);
     fprintf(c->out, "%sdata%s %s  %srun%s %s  %sconf%s %s\n", ctl_dim(c->colour),

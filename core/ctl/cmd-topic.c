@@ -5,20 +5,30 @@
 #include "ctl/output.h"
 
 static const ctl_column topics[] = {
-    { "topic", "TOPIC", CTL_TEXT },           { "store", "STORE", CTL_TEXT },
-    { "durability", "DURABILITY", CTL_TEXT }, { "partitions", "PARTITIONS", CTL_COUNT },
-    { "events", "EVENTS", CTL_COUNT },        { "bytes", "BYTES", CTL_BYTES },
-    { "published", "PUBLISHED", CTL_COUNT },  { "retention-ms", "RETENTION", CTL_SPAN },
-    { "first", "FIRST", CTL_TEXT },           { "last", "LAST", CTL_TEXT },
+    { "topic", "TOPIC", CTL_TEXT },
+    { "store", "STORE", CTL_TEXT },
+    { "durability", "DURABILITY", CTL_TEXT },
+    { "partitions", "PARTITIONS", CTL_COUNT },
+    { "events", "EVENTS", CTL_COUNT },
+    { "bytes", "BYTES", CTL_BYTES },
+    { "published", "PUBLISHED", CTL_COUNT },
+    { "retention-ms", "RETENTION", CTL_SPAN },
+    { "first", "FIRST", CTL_TEXT },
+    { "last", "LAST", CTL_TEXT },
     { NULL, NULL, CTL_TEXT },
 };
 
 static const ctl_column groups[] = {
-    { "group", "GROUP", CTL_TEXT },       { "topic", "TOPIC", CTL_TEXT },
-    { "store", "STORE", CTL_TEXT },       { "mode", "MODE", CTL_TEXT },
-    { "members", "MEMBERS", CTL_COUNT },  { "lag", "LAG", CTL_COUNT },
-    { "in-flight", "IN FLIGHT", CTL_COUNT }, { "delivered", "DELIVERED", CTL_COUNT },
-    { "settled", "SETTLED", CTL_COUNT },  { "floor", "FLOOR", CTL_TEXT },
+    { "group", "GROUP", CTL_TEXT },
+    { "topic", "TOPIC", CTL_TEXT },
+    { "store", "STORE", CTL_TEXT },
+    { "mode", "MODE", CTL_TEXT },
+    { "members", "MEMBERS", CTL_COUNT },
+    { "lag", "LAG", CTL_COUNT },
+    { "in-flight", "IN FLIGHT", CTL_COUNT },
+    { "delivered", "DELIVERED", CTL_COUNT },
+    { "settled", "SETTLED", CTL_COUNT },
+    { "floor", "FLOOR", CTL_TEXT },
     { NULL, NULL, CTL_TEXT },
 };
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define CTL_OK 0
-#define CTL_REFUSED 1     /* by the daemon */
+#define CTL_REFUSED 1 /* by the daemon */
 #define CTL_USAGE 2
 #define CTL_UNREACHABLE 3 /* no daemon at the socket, or it went away */
 
@@ -21,8 +21,8 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     char *group, *from; /* subscribe */
     gboolean every;
     gint64 count;
-    char *reason;                /* client kick */
-    char **conf, **plugin_dirs;  /* config check, plugin show */
+    char *reason;               /* client kick */
+    char **conf, **plugin_dirs; /* config check, plugin show */
 } ctl_options;
 
 typedef struct ctl {
@@ -33,10 +33,11 @@ typedef struct ctl {
 } ctl;
 
 typedef struct ctl_command {
-    const char *name;    /* "topic create" */
-    const char *args;    /* "NAME", "TOPIC [DATA|-]" */
-    const char *options; /* names of its flags, blank-separated; the global ones go without saying */
-    const char *help;    /* one line */
+    const char *name; /* "topic create" */
+    const char *args; /* "NAME", "TOPIC [DATA|-]" */
+    const char
+        *options;     /* names of its flags, blank-separated; the global ones go without saying */
+    const char *help; /* one line */
     int min_args, max_args;
     int (*run)(ctl *c, char **args, int n_args);
 } ctl_command;

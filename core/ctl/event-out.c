@@ -120,8 +120,8 @@ static char *
 data_text(JsonObject *event)
 {
     JsonNode *node = json_object_get_member(event, "data");
-    if (node != NULL && JSON_NODE_HOLDS_VALUE(node)
-        && json_node_get_value_type(node) == G_TYPE_STRING)
+    if (node != NULL && JSON_NODE_HOLDS_VALUE(node) &&
+        json_node_get_value_type(node) == G_TYPE_STRING)
         return g_strdup(json_node_get_string(node));
     if (node != NULL)
         return emesh_json_text(node, false, NULL);
@@ -139,8 +139,8 @@ time_text(JsonObject *event)
 {
     const char *text = json_object_get_string_member_with_default(event, "time", NULL);
     g_autoptr(GDateTime) when = text == NULL ? NULL : g_date_time_new_from_iso8601(text, NULL);
-    g_autoptr(GDateTime) local = when == NULL ? g_date_time_new_now_local()
-                                              : g_date_time_to_local(when);
+    g_autoptr(GDateTime) local =
+        when == NULL ? g_date_time_new_now_local() : g_date_time_to_local(when);
     g_autofree char *seconds = g_date_time_format(local, "%H:%M:%S");
     return g_strdup_printf("%s.%03d", seconds, g_date_time_get_microsecond(local) / 1000);
 }

@@ -12,8 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int
-usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
+static int usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 static int
 usage(const char *format, ...)
@@ -32,8 +31,8 @@ wants_colour(FILE *out)
 {
     const char *no = g_getenv("NO_COLOR");
     const char *term = g_getenv("TERM");
-    return isatty(fileno(out)) && (no == NULL || *no == '\0') && term != NULL
-           && strcmp(term, "dumb") != 0;
+    return isatty(fileno(out)) && (no == NULL || *no == '\0') && term != NULL &&
+           strcmp(term, "dumb") != 0;
 }
 
 /* "topic lst" → the commands that begin with "topic". */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct collect { /* a reply whose rows become JSON */
+typedef struct collect {       /* a reply whose rows become JSON */
     emesh_command_reply reply; /* first */
     JsonArray *rows;
 } collect;
@@ -85,10 +85,9 @@ ctl_offline_sample(ctl *c, const char *name)
         const emesh_component *component = plugin->components[i];
         if (emesh_plugin_component(plugin, component->name) == NULL)
             continue; /* of a kind that this version does not have */
-        g_autofree char *sample =
-            emesh_config_sample(component->name, component->summary, component->options,
-                                component->n_options, component->option_size, component->groups,
-                                component->n_groups);
+        g_autofree char *sample = emesh_config_sample(
+            component->name, component->summary, component->options, component->n_options,
+            component->option_size, component->groups, component->n_groups);
         g_string_append_printf(text, "%s%s", text->len > 0 ? "\n" : "", sample);
     }
     emesh_loader_free(loader);

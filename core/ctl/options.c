@@ -42,8 +42,7 @@ static const flag flags[] = {
     { "file", 0, G_OPTION_ARG_FILENAME, PLACE(file), "take the data from a file", "PATH" },
     { "group", 'g', G_OPTION_ARG_STRING, PLACE(group),
       "share the events among the members of a group", "NAME" },
-    { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest",
-      "PLACE" },
+    { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest", "PLACE" },
     { "every", 0, G_OPTION_ARG_NONE, PLACE(every), "with --group: every member gets every event",
       NULL },
     { "count", 'n', G_OPTION_ARG_INT64, PLACE(count), "stop after so many events", "N" },
@@ -124,9 +123,9 @@ help_flags(FILE *out, const ctl_command *command)
         const flag *f = &flags[i];
         if (!applies(f, command))
             continue;
-        g_autofree char *left = g_strdup_printf("--%s%s%s%c%c", f->name, f->value != NULL ? " " : "",
-                                                f->value != NULL ? f->value : "",
-                                                f->letter != 0 ? ',' : ' ', ' ');
+        g_autofree char *left =
+            g_strdup_printf("--%s%s%s%c%c", f->name, f->value != NULL ? " " : "",
+                            f->value != NULL ? f->value : "", f->letter != 0 ? ',' : ' ', ' ');
         g_autofree char *letter = f->letter != 0 ? g_strdup_printf("-%c", f->letter) : g_strdup("");
         g_autofree char *both = g_strconcat(left, letter, NULL);
         fprintf(out, "  %-24s %s\n", g_strchomp(both), f->help);
@@ -150,7 +149,8 @@ ctl_help(FILE *out, const ctl_command *command)
     fputs("\nflags:\n", out);
     help_flags(out, NULL);
     fputs("\n`eventmeshctl help COMMAND` shows the flags of a command; see also "
-          "eventmeshctl(1).\n", out);
+          "eventmeshctl(1).\n",
+          out);
 }
 
 static char **

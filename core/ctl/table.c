@@ -29,8 +29,8 @@ static bool
 field_number(JsonObject *row, const char *field, gint64 *out)
 {
     JsonNode *node = json_object_get_member(row, field);
-    if (node == NULL || !JSON_NODE_HOLDS_VALUE(node)
-        || json_node_get_value_type(node) != G_TYPE_INT64)
+    if (node == NULL || !JSON_NODE_HOLDS_VALUE(node) ||
+        json_node_get_value_type(node) != G_TYPE_INT64)
         return false;
     *out = json_node_get_int(node);
     return true;
@@ -40,8 +40,8 @@ char *
 ctl_cell(JsonObject *row, const ctl_column *column, gint64 now_ms)
 {
     gint64 n = 0;
-    if (column->format == CTL_TEXT || column->format == CTL_STATE || column->format == CTL_FLAG
-        || !field_number(row, column->field, &n))
+    if (column->format == CTL_TEXT || column->format == CTL_STATE || column->format == CTL_FLAG ||
+        !field_number(row, column->field, &n))
         return ctl_field(row, column->field);
     guint64 size = (guint64)MAX(n, 0);
     switch (column->format) {
@@ -96,8 +96,8 @@ cells_of(JsonArray *rows, const char *kind, const ctl_column *columns, gint64 no
     GPtrArray *cells = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < json_array_get_length(rows); i++) {
         JsonObject *row = json_array_get_object_element(rows, i);
-        if (kind != NULL
-            && g_strcmp0(json_object_get_string_member_with_default(row, "kind", ""), kind) != 0)
+        if (kind != NULL &&
+            g_strcmp0(json_object_get_string_member_with_default(row, "kind", ""), kind) != 0)
             continue;
         for (const ctl_column *c = columns; c->field != NULL; c++)
             g_ptr_array_add(cells, ctl_cell(row, c, now_ms));
@@ -135,8 +135,7 @@ ctl_table(GString *out, JsonArray *rows, const char *kind, const ctl_column *col
         bool paint = colour && columns[c].format == CTL_STATE && *text != '\0';
         if (width[c] > 0)
             append_padded(out, text, width[c], to_the_right(columns[c].format),
-                          paint ? state_colour(text) : "", paint ? ctl_plain(true) : "",
-                          c == last);
+                          paint ? state_colour(text) : "", paint ? ctl_plain(true) : "", c == last);
         if (c == n_columns - 1)
             g_string_append_c(out, '\n');
     }

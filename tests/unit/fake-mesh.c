@@ -120,8 +120,10 @@ tell_published(void *session, void *cookie)
 {
     emesh_session *s = session;
     emesh_error err = { .size = sizeof err, .text = "the store says no" };
-    emesh_published result = { .cookie = GPOINTER_TO_SIZE(cookie), .code = s->mesh->publish_code,
-                               .err = &err, .level = EMESH_LEVEL_SYNCED };
+    emesh_published result = { .cookie = GPOINTER_TO_SIZE(cookie),
+                               .code = s->mesh->publish_code,
+                               .err = &err,
+                               .level = EMESH_LEVEL_SYNCED };
     if (!s->closed)
         s->mesh->client.published(s->mesh->lane, s->ctx, &result, 1);
     for (guint i = 0; i < s->mesh->sessions->len; i++) {
@@ -186,7 +188,7 @@ client_settle(emesh_session *s, const emesh_settle *items, uint32_t n)
     do_later(deliver_more, s->member, s);
 }
 
-typedef struct answer { /* a reply that calls done */
+typedef struct answer {        /* a reply that calls done */
     emesh_command_reply reply; /* first */
     void (*done)(void *ctx, int32_t code, const emesh_error *err, const emesh_attr *row,
                  uint32_t n_row, uint32_t more);
@@ -231,7 +233,7 @@ client_command(emesh_session *s, const char *verb, const emesh_attr *args, uint3
                void *ctx)
 {
     answer *a = g_new0(answer, 1);
-    *a = (answer){ { answer_row, answer_end }, done, ctx, s, g_strdup(verb),
+    *a = (answer){ { answer_row, answer_end },     done, ctx, s, g_strdup(verb),
                    emesh_attrs_dup(args, n, NULL), n };
     do_later(run_command, a, NULL);
 }
@@ -273,10 +275,8 @@ config_get(const emesh_config *cfg, const char *name, uint32_t index, emesh_valu
 }
 
 static const emesh_loop_api loop_service = { .size = sizeof loop_service, .time = loop_time };
-static const emesh_glib_api glib_service = { .size = sizeof glib_service,
-                                             .context = glib_context };
-static const emesh_config_api config_service = { .size = sizeof config_service,
-                                                 .get = config_get };
+static const emesh_glib_api glib_service = { .size = sizeof glib_service, .context = glib_context };
+static const emesh_config_api config_service = { .size = sizeof config_service, .get = config_get };
 
 static const void *
 host_service(const emesh_host *host, const char *id)

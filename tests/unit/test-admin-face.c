@@ -95,8 +95,8 @@ get_until(int fd, GString *got, const char *want)
         ssize_t n = recv(fd, piece, sizeof piece, 0);
         if (n > 0)
             g_string_append_len(got, piece, n);
-        if ((want != NULL && strstr(got->str, want) != NULL) || n == 0
-            || (n < 0 && errno != EAGAIN))
+        if ((want != NULL && strstr(got->str, want) != NULL) || n == 0 ||
+            (n < 0 && errno != EAGAIN))
             break;
         g_main_context_iteration(NULL, FALSE);
     }
@@ -109,8 +109,8 @@ ask(const fixture *f, const char *method, const char *target, const char *body)
 {
     int fd = dial(f);
     g_autofree char *text = g_strdup_printf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                                            "Content-Length: %zu\r\n\r\n%s", method, target,
-                                            strlen(body), body);
+                                            "Content-Length: %zu\r\n\r\n%s",
+                                            method, target, strlen(body), body);
     GString *got = g_string_new(NULL);
     put(fd, text, strlen(text));
     get_until(fd, got, NULL);
@@ -175,7 +175,8 @@ test_bad_input(fixture *f, gconstpointer data)
     g_autoptr(GString) got = g_string_new(NULL);
     put(fd, "RUBBISH\r\n\r\n", 11);
     get_until(fd, got, "\r\n\r\n");
-    g_assert_true(g_str_has_prefix(got->str, "HTTP/1.0 400") || g_str_has_prefix(got->str, "HTTP/1.1 400"));
+    g_assert_true(g_str_has_prefix(got->str, "HTTP/1.0 400") ||
+                  g_str_has_prefix(got->str, "HTTP/1.1 400"));
     close(fd);
 
     fd = dial(f); /* no Host: libsoup takes the connection's address for one */
@@ -215,8 +216,9 @@ test_body_limits(fixture *f, gconstpointer data)
     close(fd);
 }
 
-static const char event_a[] = "{\"specversion\":\"1.0\",\"id\":\"a-1\",\"source\":\"/t\",\"type\":\"x\","
-                              "\"data\":{\"n\":1}}";
+static const char event_a[] =
+    "{\"specversion\":\"1.0\",\"id\":\"a-1\",\"source\":\"/t\",\"type\":\"x\","
+    "\"data\":{\"n\":1}}";
 
 static void
 test_publish(fixture *f, gconstpointer data)
@@ -261,7 +263,8 @@ publish_n(fixture *f, int n)
 {
     for (int i = 0; i < n; i++) {
         g_autofree char *event = g_strdup_printf("{\"specversion\":\"1.0\",\"id\":\"e-%d\","
-                                                 "\"source\":\"/t\",\"type\":\"x\"}", i);
+                                                 "\"source\":\"/t\",\"type\":\"x\"}",
+                                                 i);
         g_autofree char *answer = ask(f, "POST", "/v1/publish?topic=orders", event);
         assert_answer(answer, "200", "synced");
     }
@@ -320,8 +323,10 @@ test_subscribe_stuck(fixture *f, gconstpointer data)
 {
     (void)data;
     g_autofree char *fill = g_strnfill(100000, 'z');
-    g_autofree char *event = g_strdup_printf("{\"specversion\":\"1.0\",\"id\":\"b\",\"source\":\"/t\","
-                                             "\"type\":\"x\",\"data\":\"%s\"}", fill);
+    g_autofree char *event =
+        g_strdup_printf("{\"specversion\":\"1.0\",\"id\":\"b\",\"source\":\"/t\","
+                        "\"type\":\"x\",\"data\":\"%s\"}",
+                        fill);
     for (int i = 0; i < 80; i++) {
         g_autofree char *answer = ask(f, "POST", "/v1/publish?topic=orders", event);
         assert_answer(answer, "200", "synced");

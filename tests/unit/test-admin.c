@@ -40,7 +40,10 @@ run(const char *verb, const emesh_attr *args, uint32_t n)
     return c;
 }
 
-#define ARG(n, v) { n, v, sizeof(n) - 1, sizeof(v) - 1, 0, 0 }
+#define ARG(n, v)                                                                                  \
+    {                                                                                              \
+        n, v, sizeof(n) - 1, sizeof(v) - 1, 0, 0                                                   \
+    }
 
 static void
 test_arguments(void)
@@ -105,8 +108,9 @@ test_rows(void)
     emesh_row_flag(row, "no", false);
     emesh_row_send(row, &c.reply);
     g_autofree char *text = emesh_json_text(json_array_get_element(c.rows, 0), false, NULL);
-    g_assert_cmpstr(text, ==, "{\"t\":\"a\\\"b\xef\xbf\xbdz\",\"cut\":\"abc\",\"none\":\"\","
-                              "\"n\":9007199254740993,\"yes\":true,\"no\":false}");
+    g_assert_cmpstr(text, ==,
+                    "{\"t\":\"a\\\"b\xef\xbf\xbdz\",\"cut\":\"abc\",\"none\":\"\","
+                    "\"n\":9007199254740993,\"yes\":true,\"no\":false}");
     json_array_unref(c.rows);
 }
 
@@ -114,8 +118,8 @@ static void
 test_json_args(void)
 {
     static const char good[] = "{\"name\":\"caf\xc3\xa9\",\"n\":-12,\"on\":true,\"q\":\"[{\\\"\"}";
-    static const char *const bad[] = { "[]", "{\"a\":1.5}", "{\"a\":null}", "{\"a\":[1]}", "{",
-                                       "nul", "\"x\"", "{\"a\":\"\xc3\"}" };
+    static const char *const bad[] = { "[]", "{\"a\":1.5}", "{\"a\":null}", "{\"a\":[1]}",
+                                       "{",  "nul",         "\"x\"",        "{\"a\":\"\xc3\"}" };
     g_autoptr(GError) error = NULL;
     uint32_t n = 0;
     g_autofree emesh_attr *args = emesh_json_args(good, strlen(good), &n, &error);
@@ -179,7 +183,8 @@ assert_documented(const char *page, const emesh_option *options, uint32_t n)
         if ((options[i].may & EMESH_OPT_HIDDEN) != 0)
             continue;
         g_auto(GStrv) parts = g_strsplit(options[i].name, "-", -1);
-        g_autofree char *name = g_strjoinv("\\\\-", parts); /* as roff writes a hyphen, in a regex */
+        g_autofree char *name =
+            g_strjoinv("\\\\-", parts); /* as roff writes a hyphen, in a regex */
         g_autofree char *pattern =
             options[i].value == NULL
                 ? g_strdup_printf("\\n\\.TP\\n\\.BR? (.* )?%s( .*)?\\n", name)
@@ -193,8 +198,8 @@ assert_documented(const char *page, const emesh_option *options, uint32_t n)
 static void
 test_daemon_page(void)
 {
-    g_autofree char *path = g_build_filename(g_getenv("EMESH_SOURCE"), "doc", "man",
-                                             "eventmeshd.8", NULL);
+    g_autofree char *path =
+        g_build_filename(g_getenv("EMESH_SOURCE"), "doc", "man", "eventmeshd.8", NULL);
     g_autofree char *page = NULL;
     g_autoptr(GError) error = NULL;
     uint32_t n = 0;

@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#define ASSERT_TEXT(call, want)                \
-    do {                                       \
-        g_autofree char *got_ = (call);        \
-        g_assert_cmpstr(got_, ==, want);       \
+#define ASSERT_TEXT(call, want)                                                                    \
+    do {                                                                                           \
+        g_autofree char *got_ = (call);                                                            \
+        g_assert_cmpstr(got_, ==, want);                                                           \
     } while (0)
 
 static void
@@ -45,16 +45,18 @@ test_clean(void)
     ASSERT_TEXT(ctl_clean("\x1b[31mred\x07", -1), "\\x1b[31mred\\x07");
     ASSERT_TEXT(ctl_clean("a\xff\xc3", -1), "a\\xff\\xc3");
     ASSERT_TEXT(ctl_clean("a\0b", 3), "a\\x00b");
-    ASSERT_TEXT(ctl_clean("\xc2\x9b" "31m", -1), "\\xc2\\x9b31m"); /* C1 CSI */
-    ASSERT_TEXT(ctl_clean("\xe2\x80\xae", -1), "\\xe2\\x80\\xae");  /* right-to-left override */
+    ASSERT_TEXT(ctl_clean("\xc2\x9b"
+                          "31m",
+                          -1),
+                "\\xc2\\x9b31m");                                  /* C1 CSI */
+    ASSERT_TEXT(ctl_clean("\xe2\x80\xae", -1), "\\xe2\\x80\\xae"); /* right-to-left override */
     g_assert_cmpuint(ctl_width("caf\xc3\xa9"), ==, 4);
     g_assert_cmpuint(ctl_width("\xe6\x97\xa5"), ==, 2);
 }
 
 static const ctl_column columns[] = {
-    { "name", "NAME", CTL_TEXT },   { "bytes", "BYTES", CTL_BYTES },
-    { "note", "NOTE", CTL_TEXT },   { "state", "STATE", CTL_STATE },
-    { "seen", "SEEN", CTL_AGO },    { NULL, NULL, CTL_TEXT },
+    { "name", "NAME", CTL_TEXT },    { "bytes", "BYTES", CTL_BYTES }, { "note", "NOTE", CTL_TEXT },
+    { "state", "STATE", CTL_STATE }, { "seen", "SEEN", CTL_AGO },     { NULL, NULL, CTL_TEXT },
 };
 
 static JsonArray *
@@ -69,15 +71,17 @@ static void
 test_table(void)
 {
     g_autoptr(JsonArray) rows = array_of(
-        "[{\"kind\":\"a\",\"name\":\"x\",\"bytes\":2048,\"note\":\"\",\"state\":\"ok\",\"seen\":1000},"
+        "[{\"kind\":\"a\",\"name\":\"x\",\"bytes\":2048,\"note\":\"\",\"state\":\"ok\",\"seen\":"
+        "1000},"
         "{\"kind\":\"b\",\"name\":\"other\"},"
         "{\"kind\":\"a\",\"name\":\"long-name\",\"bytes\":7,\"state\":\"failed\",\"seen\":61000}]");
     g_autoptr(GString) out = g_string_new(NULL);
     g_assert_cmpuint(ctl_table(out, rows, "a", columns, false, 62000), ==, 2);
     /* NOTE is empty throughout and gone; numbers to the right; no blank at the end of a line */
-    g_assert_cmpstr(out->str, ==, "NAME         BYTES  STATE   SEEN\n"
-                                  "x          2.0 KiB  ok      1m ago\n"
-                                  "long-name      7 B  failed  1s ago\n");
+    g_assert_cmpstr(out->str, ==,
+                    "NAME         BYTES  STATE   SEEN\n"
+                    "x          2.0 KiB  ok      1m ago\n"
+                    "long-name      7 B  failed  1s ago\n");
     g_string_truncate(out, 0);
     g_assert_cmpuint(ctl_table(out, rows, "c", columns, false, 0), ==, 0);
     g_assert_cmpstr(out->str, ==, "");
@@ -138,7 +142,8 @@ static void
 test_event_text(void)
 {
     ctl c = { 0 };
-    static const char one[] = "{\"id\":\"7\",\"type\":\"t\\u001b\",\"source\":\"/\",\"data\":{\"a\":1}}";
+    static const char one[] =
+        "{\"id\":\"7\",\"type\":\"t\\u001b\",\"source\":\"/\",\"data\":{\"a\":1}}";
     static const char lines[] = "{\"id\":\"7\",\"type\":\"t\",\"data\":\"x\\ny\"}";
     static const char bytes[] = "{\"id\":\"7\",\"type\":\"t\",\"data_base64\":\"/wA=\"}";
     g_autofree char *first = ctl_event_text(&c, "orders", one, strlen(one));
