@@ -202,20 +202,17 @@ raise_next(sa_store *store)
     }
 }
 
-/* Everything in memory has to reach the new index. */
+/* The catalogue as the log left it has to reach the index with the checkpoint that moves `applied`
+ * past its records; entries that were deleted take their rows along. An index made anew knows no
+ * places of groups that are older than the log. */
 static void
-all_dirty(sa_store *store)
+all_dirty(sa_store *store, bool rebuilt)
 {
-    for (guint i = 0; i < store->cat.every->len; i++) {
-        sa_topic *topic = g_ptr_array_index(store->cat.every, i);
-        if (!topic->deleted)
-            sa_keeper_topic(store, topic);
-    }
+    for (guint i = 0; i < store->cat.every->len; i++)
+        sa_keeper_topic(store, g_ptr_array_index(store->cat.every, i));
     for (guint i = 0; i < store->cat.every_group->len; i++) {
         sa_group *group = g_ptr_array_index(store->cat.every_group, i);
-        if (group->deleted)
-            continue;
-        group->lost = true;
+        group->lost |= rebuilt;
         sa_keeper_group(store, group);
     }
 }
@@ -240,7 +237,7 @@ sa_recover_copy(sa_recovery *r)
     if (code != EMESH_OK)
         return code;
     raise_next(store);
-    if (r->rebuild && store->segs.n > 1)
-        all_dirty(store);
+    if (store->unclean)
+        all_dirty(store, r->rebuild && store->segs.n > 1);
     return EMESH_OK;
 }

@@ -183,10 +183,64 @@ test_killed(void)
     folder_remove(dir);
 }
 
+/* One life of a store that ends without a goodbye, before any checkpoint but the one of its start. */
+static void
+short_life(const char *dir, uint32_t life)
+{
+    sa_options opt = store_host_options();
+    store_host *h = store_host_new(dir, 1);
+    g_autofree char *name = g_strdup_printf("life-%u", life);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "life-0", name, &earliest, 0, NULL), ==,
+                    life == 0 ? EMESH_E_NOT_FOUND : EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, name, EMESH_LEVEL_SYNCED, 0, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 50, 300, 0), ==, 50);
+    if (life == 2)
+        g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_DELETE, "life-1", NULL, NULL, 0, NULL), ==,
+                        EMESH_OK);
+    folder_die();
+}
+
+/* What one start read from the log is known to the next one too: topics, groups, what was deleted. */
+static void
+test_killed_often(void)
+{
+    g_autofree char *dir = folder_make();
+    sa_options opt = store_host_options();
+    for (uint32_t life = 0; life < 5; life++) {
+        if (folder_fork())
+            short_life(dir, life);
+        folder_child_ended();
+    }
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
+    for (uint32_t life = 0; life < 5; life++) {
+        g_autofree char *name = g_strdup_printf("life-%u", life);
+        struct emesh_topic *topic = store_host_topic(h, name, EMESH_LEVEL_SYNCED, 0, 0);
+        store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+        store_host_check_data(r, 300);
+        store_host_want(r, 100, 1 << 20);
+        store_host_records(r, life == 1 ? 0 : 50);
+        store_host_caught_up(r);
+        g_assert_cmpuint(store_host_n(r), ==, life == 1 ? 0 : 50);
+        g_assert_cmpuint(store_host_bad(r), ==, 0);
+        store_host_reader_close(r);
+        sa_topic_close(NULL, topic);
+    }
+    g_autoptr(GArray) rows = NULL;
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_FORGET, "life-0", "life-3", NULL, 0, &rows), ==,
+                    EMESH_OK);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store/killed-often", test_killed_often);
     g_test_add_func("/store/killed", test_killed);
     g_test_add_func("/store/levels", test_levels);
     g_test_add_func("/store/restart", test_restart);
