@@ -4,6 +4,7 @@
  * loop and looks.
  */
 #include "harness/mesh.h"
+#include "bus/lane.h"
 #include "daemon/log.h"
 #include "event/event.h"
 
@@ -277,11 +278,13 @@ went_down(void *ctx, emesh_inst *inst)
 }
 
 static emesh_inst *
-bring_up(mesh *m, const emesh_plugin *plugin, const char *name, emesh_conf **conf)
+bring_up(mesh *m, const emesh_plugin *plugin, const char *name, const char *options,
+         emesh_conf **conf)
 {
     const emesh_component *component = plugin->components[0];
     g_autofree char *file = g_strdup_printf("50-%s.conf", name);
-    g_autofree char *text = g_strdup_printf("[instance]\ncomponent = %s\n", component->name);
+    g_autofree char *text = g_strdup_printf("[instance]\ncomponent = %s\n[options]\n%s",
+                                            component->name, options != NULL ? options : "");
     g_autoptr(GError) error = NULL;
     g_autoptr(emesh_config) config = NULL;
     upping up = { 0 };
@@ -289,7 +292,7 @@ bring_up(mesh *m, const emesh_plugin *plugin, const char *name, emesh_conf **con
 
     *conf = emesh_conf_parse(file, text, strlen(text), &error);
     g_assert_no_error(error);
-    config = emesh_config_new(NULL, component->options, component->n_options,
+    config = emesh_config_new(emesh_conf_instance_at(*conf, 0)->options, component->options, component->n_options,
                               component->option_size, component->groups, component->n_groups,
                               &error);
     g_assert_no_error(error);
@@ -345,7 +348,8 @@ add_services(mesh *m)
 }
 
 mesh *
-mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const char *data)
+mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, const char *conf,
+         const char *data)
 {
     mesh *m = g_new0(mesh, 1);
     emesh_daemon_options limits;
@@ -385,8 +389,8 @@ mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const 
     };
     for (uint32_t i = 0; i < workers; i++)
         emesh_worker_start(m->workers[i]);
-    m->store = bring_up(m, storage, "store", &m->store_conf);
-    m->driver = bring_up(m, &driver_plugin, "driver", &m->driver_conf);
+    m->store = bring_up(m, storage, "store", options, &m->store_conf);
+    m->driver = bring_up(m, &driver_plugin, "driver", NULL, &m->driver_conf);
     return m;
 }
 
@@ -396,15 +400,15 @@ closed(void *ctx)
     ((upping *)ctx)->over = true;
 }
 
-static void
-remove_tree(const char *path)
+void
+mesh_remove_tree(const char *path)
 {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
         g_autofree char *child = g_build_filename(path, name, NULL);
-        remove_tree(child);
+        mesh_remove_tree(child);
     }
     g_remove(path);
 }
@@ -439,7 +443,7 @@ mesh_free(mesh *m)
     emesh_log_free(m->log);
     g_ptr_array_unref(m->clients);
     if (m->own_data)
-        remove_tree(m->data);
+        mesh_remove_tree(m->data);
     g_free(m->data);
     g_free(m);
 }
@@ -737,7 +741,7 @@ mesh_attempt(mesh_sub *s, uint32_t i)
 }
 
 typedef struct settling {
-    mesh_sub *s;
+    mesh_client *c;
     emesh_settle item;
 } settling;
 
@@ -746,13 +750,51 @@ settle_on_lane(void *ctx)
 {
     settling *p = ctx;
 
-    emesh_client_service.settle(p->s->c->session, &p->item, 1);
+    emesh_client_service.settle(p->c->session, &p->item, 1);
+}
+
+uint64_t
+mesh_delivery_id(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).id;
+}
+
+void
+mesh_settle_id(mesh_client *c, uint64_t id, uint32_t outcome, uint32_t delay_ms)
+{
+    settling p = { c, { .id = id, .outcome = outcome, .delay_ms = delay_ms } };
+
+    mesh_on_lane(c->m, c->lane, settle_on_lane, &p);
 }
 
 void
 mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms)
 {
-    settling p = { s, { .id = seen_at(s, i).id, .outcome = outcome, .delay_ms = delay_ms } };
+    mesh_settle_id(s->c, mesh_delivery_id(s, i), outcome, delay_ms);
+}
 
-    mesh_on_lane(s->c->m, s->c->lane, settle_on_lane, &p);
+typedef struct staling {
+    mesh *m;
+    uint32_t lane;
+    uint64_t sum;
+} staling;
+
+static void
+add_stale(void *ctx)
+{
+    staling *st = ctx;
+
+    for (uint32_t i = 0; i < st->m->bus->n_lanes; i++)
+        if (st->m->bus->lanes[i]->worker == st->m->workers[st->lane])
+            st->sum += st->m->bus->lanes[i]->counts.stale_settles;
+}
+
+uint64_t
+mesh_stale(mesh *m)
+{
+    staling st = { .m = m };
+
+    for (; st.lane < m->n_workers; st.lane++)
+        mesh_on_lane(m, st.lane, add_stale, &st);
+    return st.sum;
 }

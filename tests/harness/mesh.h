@@ -12,9 +12,11 @@ typedef struct mesh mesh;
 typedef struct mesh_client mesh_client;
 typedef struct mesh_sub mesh_sub;
 
-/* storage: the descriptor of the store under test. conf: text of [topic …] and [group …] sections,
- * or NULL. data: folder kept by the caller, or NULL = a private one, removed at the end. */
-mesh *mesh_new(const emesh_plugin *storage, uint32_t workers, const char *conf, const char *data);
+/* storage: the descriptor of the store under test. options: text of its [options], or NULL. conf:
+ * text of [topic …] and [group …] sections, or NULL. data: folder kept by the caller, or NULL = a
+ * private one, removed at the end. */
+mesh *mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, const char *conf,
+               const char *data);
 void mesh_free(mesh *m);
 emesh_bus *mesh_bus(mesh *m);
 
@@ -48,3 +50,10 @@ uint32_t mesh_n_deliveries(mesh_sub *s);
 const char *mesh_delivered(mesh_sub *s, uint32_t i);
 uint32_t mesh_attempt(mesh_sub *s, uint32_t i);
 void mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms);
+/* The i-th delivery's id, and a settle of whatever id: of an earlier life, say. */
+uint64_t mesh_delivery_id(mesh_sub *s, uint32_t i);
+void mesh_settle_id(mesh_client *c, uint64_t id, uint32_t outcome, uint32_t delay_ms);
+/* Settles that found nothing of theirs open, of all lanes. */
+uint64_t mesh_stale(mesh *m);
+/* Removes a folder that was given as data. */
+void mesh_remove_tree(const char *path);

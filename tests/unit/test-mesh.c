@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bus and delivery over the smallest honest store: publishing and its flow control, groups, windows,
- * late answers, sessions that end, broadcasting, topics that go. Two workers, so that mail crosses.
+ * Bus and delivery over a store: publishing and its flow control, groups, windows, late answers,
+ * sessions that end, broadcasting, topics that go. Two workers, so that mail crosses. Built twice:
+ * over the smallest honest store, whose groups' positions core keeps, and, with MESH_OPTIONS, over
+ * the embedded one, which keeps them itself.
  */
 #include "bus/topic.h"
 #include "harness/mesh.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* abi/store-memory.c */
+#ifdef MESH_OPTIONS
+#define DELETE_CODE EMESH_OK
+#else
+#define MESH_OPTIONS NULL
+#define DELETE_CODE EMESH_E_UNSUPPORTED /* this store cannot delete; nothing is lost */
+#endif
+
+const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* of the store linked in */
 
 static mesh *
 up(const char *conf)
 {
-    return mesh_new(emesh_plugin_entry_1(0), 2, conf, NULL);
+    return mesh_new(emesh_plugin_entry_1(0), MESH_OPTIONS, 2, conf, NULL);
 }
 
 static void
@@ -222,7 +233,7 @@ has_ended(void *ctx)
 static void
 test_topic_goes(void)
 {
-    mesh *m = up(NULL);
+    mesh *m = up("[group g]\nstart = earliest\n");
     mesh_client *c = mesh_client_new(m, 1);
     mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
     int32_t code = 1;
@@ -231,19 +242,20 @@ test_topic_goes(void)
     mesh_deliveries(sub, 5);
     emesh_topic_delete_main(mesh_bus(m), "t", 1, remember, &code);
     mesh_wait(is_told, &code);
-    g_assert_cmpint(code, ==, EMESH_E_UNSUPPORTED); /* this store cannot delete; nothing is lost */
+    g_assert_cmpint(code, ==, DELETE_CODE);
     mesh_wait(has_ended, sub);
     mesh_unsubscribe(sub);
     sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
     mesh_publish(c, "t", "b", 5, 10);
     mesh_deliveries(sub, 5);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "b0"); /* deleted, or settled before */
     mesh_client_close(c, EMESH_LEFT_ORDERLY);
     mesh_free(m);
 }
 
-/* A plain store keeps no positions: core does, in its own small database. */
+/* A group goes on where it was; of a plain store core knows, in its own small database. */
 static void
-test_positions_of_a_plain_store(void)
+test_group_goes_on(void)
 {
     mesh *m = up(NULL);
     mesh_client *c = mesh_client_new(m, 0);
@@ -263,7 +275,7 @@ test_positions_of_a_plain_store(void)
 
 /* Nothing settled yet, so no position: what the only member left behind is still there. */
 static void
-test_unsettled_of_a_plain_store(void)
+test_unsettled_stays(void)
 {
     mesh *m = up(NULL);
     mesh_client *a = mesh_client_new(m, 0), *b = mesh_client_new(m, 1);
@@ -276,6 +288,96 @@ test_unsettled_of_a_plain_store(void)
     sub = mesh_subscribe(b, "t", "g", EMESH_SUB_SHARED, 10, true);
     mesh_deliveries(sub, 4);
     g_assert_cmpuint(mesh_n_deliveries(sub), ==, 4);
+    mesh_free(m);
+}
+
+/* One holds all and never says a word: nothing is lost, nothing comes twice to the next. */
+static void
+test_silent_one_leaves(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *p = mesh_client_new(m, 0);
+    mesh_client *a = mesh_client_new(m, 1), *b = mesh_client_new(m, 0);
+    mesh_sub *silent = mesh_subscribe(a, "t", "g", EMESH_SUB_SHARED, 1000, false), *next;
+    bool seen[250] = { false };
+
+    mesh_publish(p, "t", "a", 250, 100);
+    mesh_deliveries(silent, 250);
+    next = mesh_subscribe(b, "t", "g", EMESH_SUB_SHARED, 7, true);
+    mesh_client_close(a, EMESH_LEFT_CUT);
+    mesh_deliveries(next, 250);
+    for (uint32_t i = 0; i < 250; i++) {
+        uint32_t n = (uint32_t)atoi(mesh_delivered(next, i) + 1);
+        g_assert_false(seen[n]);
+        seen[n] = true;
+    }
+    mesh_publish(p, "t", "b", 1, 100); /* and the subscription is alive */
+    mesh_deliveries(next, 251);
+    mesh_free(m);
+}
+
+#define CROWD 20000u
+#define BATCH 250u
+
+static void
+count_ids(mesh_sub *sub, uint8_t *seen)
+{
+    for (uint32_t i = 0, n = mesh_n_deliveries(sub); i < n; i++) {
+        uint32_t batch, number;
+        g_assert_cmpint(sscanf(mesh_delivered(sub, i), "%u-%u", &batch, &number), ==, 2);
+        g_assert_cmpuint(batch * BATCH + number, <, CROWD);
+        seen[batch * BATCH + number]++;
+    }
+}
+
+typedef struct crowd {
+    mesh_sub *subs[4];
+    uint32_t want;
+} crowd;
+
+static bool
+crowd_has_all(void *ctx)
+{
+    crowd *c = ctx;
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < 4; i++)
+        sum += mesh_n_deliveries(c->subs[i]);
+    return sum >= c->want;
+}
+
+/* Publishers and subscribers on both workers: every id exactly once within a group. */
+static void
+test_every_id_once(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *p[2] = { mesh_client_new(m, 0), mesh_client_new(m, 1) };
+    g_autofree uint8_t *seen = g_malloc0(CROWD);
+    crowd c = { .want = CROWD };
+    mesh_sub *other;
+
+    for (uint32_t i = 0; i < 4; i++)
+        c.subs[i] = mesh_subscribe(mesh_client_new(m, i), "t", "g", EMESH_SUB_SHARED, 20 + 30 * i,
+                                   true);
+    other = mesh_subscribe(mesh_client_new(m, 1), "t", "other", EMESH_SUB_SHARED, 1000, true);
+    for (uint32_t batch = 0; batch < CROWD / BATCH; batch++) {
+        char prefix[16];
+        g_snprintf(prefix, sizeof prefix, "%u-", batch);
+        g_assert_cmpuint(mesh_publish(p[batch % 2], "t", prefix, BATCH, 64), ==, BATCH);
+        if (batch % 2 == 1) {
+            uint32_t all = (batch + 1) / 2 * BATCH;
+            g_assert_cmpuint(mesh_results(p[0], all), ==, all);
+            g_assert_cmpuint(mesh_results(p[1], all), ==, all);
+        }
+    }
+    mesh_wait(crowd_has_all, &c);
+    for (uint32_t i = 0; i < 4; i++)
+        count_ids(c.subs[i], seen);
+    for (uint32_t i = 0; i < CROWD; i++)
+        g_assert_cmpuint(seen[i], ==, 1);
+    mesh_deliveries(other, CROWD);
+    g_assert_cmpuint(mesh_n_deliveries(other), ==, CROWD);
+    g_assert_cmpuint(mesh_stale(m), ==, 0);
     mesh_free(m);
 }
 
@@ -293,7 +395,9 @@ main(int argc, char **argv)
     g_test_add_func("/mesh/retry-comes-again", test_retry_comes_again);
     g_test_add_func("/mesh/groups-and-broadcast", test_groups_and_broadcast);
     g_test_add_func("/mesh/topic-goes", test_topic_goes);
-    g_test_add_func("/mesh/positions-of-a-plain-store", test_positions_of_a_plain_store);
-    g_test_add_func("/mesh/unsettled-of-a-plain-store", test_unsettled_of_a_plain_store);
+    g_test_add_func("/mesh/group-goes-on", test_group_goes_on);
+    g_test_add_func("/mesh/unsettled-stays", test_unsettled_stays);
+    g_test_add_func("/mesh/silent-one-leaves", test_silent_one_leaves);
+    g_test_add_func("/mesh/every-id-once", test_every_id_once);
     return g_test_run();
 }
