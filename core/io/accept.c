@@ -28,9 +28,9 @@ port_log(emesh_port *port, emesh_log_limit *limit, const char *what, const char 
     if (!emesh_log_limit_pass(limit, emesh_worker_now(port->lane->worker), &left_out))
         return;
     g_autofree char *more = left_out ? g_strdup_printf(" (and %u times before)", left_out) : NULL;
-    g_autofree char *text = g_strdup_printf("listener %s: %s; %s%s",
-                                            listeners->bound[port->address].text, what, todo,
-                                            more ? more : "");
+    g_autofree char *text =
+        g_strdup_printf("listener %s: %s; %s%s", listeners->bound[port->address].text, what, todo,
+                        more ? more : "");
     emesh_inst_log(listeners->inst, EMESH_LOG_WARNING, text);
 }
 
@@ -41,8 +41,8 @@ pause_port(emesh_port *port, int error)
 {
     g_autofree char *what = g_strdup_printf("cannot accept: %s", g_strerror(error));
 
-    port->again_ns = port->again_ns ? MIN(port->again_ns * 2, (uint64_t)NET_SECOND)
-                                    : PAUSE_FIRST_NS;
+    port->again_ns =
+        port->again_ns ? MIN(port->again_ns * 2, (uint64_t)NET_SECOND) : PAUSE_FIRST_NS;
     emesh_worker_rewatch(port->lane->worker, &port->fd, 0);
     emesh_worker_alarm(port->lane->worker, &port->again,
                        emesh_worker_now(port->lane->worker) + port->again_ns);

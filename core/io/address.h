@@ -18,7 +18,7 @@ typedef union emesh_addr {
 
 #define EMESH_ADDR_TEXT 80
 
-/* Splits "host:port" ("[v6]:port"); host has EMESH_HOST_MAX bytes of room. NULL, or what is wrong. */
+/* Splits "host:port" ("[v6]:port"); host has room for EMESH_HOST_MAX. NULL, or what is wrong. */
 #define EMESH_HOST_MAX 256
 const char *emesh_addr_split(const char *text, size_t len, char *host, uint16_t *port);
 /* host as a number, without any look-up. */

@@ -6,9 +6,11 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "dial.h"
@@ -335,6 +337,21 @@ emesh_conn_arm(emesh_conn *conn)
     emesh_worker_alarm(conn->lane->worker, &conn->alarm, conn_deadline(conn));
 }
 
+/* The kernel holds output that a slow peer has not taken yet, and closing now would reset the
+ * connection if the peer still sends: a longer wait. */
+static bool
+still_takes(emesh_conn *conn)
+{
+    int unsent = 0;
+
+    if (conn->short_linger || conn->lingered >= NET_LINGER_MORE ||
+        ioctl(conn->fd.fd, SIOCOUTQ, &unsent) != 0 || unsent <= 1) /* 1: the FIN */
+        return false;
+    conn->lingered++;
+    conn->last_ns = now_of(conn);
+    return true;
+}
+
 static void
 conn_expire(emesh_conn *conn)
 {
@@ -367,8 +384,12 @@ conn_expire(emesh_conn *conn)
         emesh_conn_fail(conn, EMESH_E_TIMEOUT, "the peer did not read the last output");
         break;
     case CONN_LINGER:
+        if (still_takes(conn))
+            emesh_conn_arm(conn);
+        else
+            conn_die(conn);
+        break;
     case CONN_DEAD:
-        conn_die(conn);
         break;
     }
 }

@@ -27,6 +27,7 @@
 #define NET_BUSY_FACTOR 8u              /* output marks after which a write is BUSY */
 #define NET_FLUSH_NS (10ull * NET_SECOND)  /* of no progress while flushing to close */
 #define NET_LINGER_NS (2ull * NET_SECOND)  /* for the peer's FIN after ours */
+#define NET_LINGER_MORE 5u                 /* so often again, while it still takes bytes */
 #define NET_LINGER_SHORT_NS (NET_SECOND / 2) /* the same when the instance goes */
 
 typedef struct emesh_tls emesh_tls; /* tls.h */
@@ -114,6 +115,7 @@ struct emesh_conn {
     emesh_error *err;
     char *texts; /* of info(): local, then peer */
     uint8_t state;
+    uint8_t lingered; /* how often the wait for the peer's FIN was prolonged */
     bool known : 1;    /* accept() took it, or it was dialled: closed() is owed */
     bool paused : 1;   /* by the plugin */
     bool full : 1;     /* output above the mark */

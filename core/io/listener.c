@@ -101,8 +101,8 @@ set_bind_error(GError **error, const char *address, const char *origin, int numb
                     address, origin ? origin : "listen", text);
     else
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(number),
-                    "cannot listen on %s (%s): %s; %s", address, origin ? origin : "listen",
-                    reason, advice(number));
+                    "cannot listen on %s (%s): %s; %s", address, origin ? origin : "listen", reason,
+                    advice(number));
 }
 
 /* Fills row `address` of the ports. Port 0: the first lane's choice is everybody's. */
@@ -190,8 +190,8 @@ emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept
         return NULL;
     }
     for (uint32_t a = 0; a < spec->n_addresses; a++) {
-        if (!bind_address(listeners, a, spec->addresses[a],
-                          spec->origins ? spec->origins[a] : NULL, error)) {
+        if (!bind_address(listeners, a, spec->addresses[a], spec->origins ? spec->origins[a] : NULL,
+                          error)) {
             emesh_listeners_free(listeners);
             return NULL;
         }
@@ -205,9 +205,8 @@ emesh_net_reload_tls(emesh_listeners *listeners, GError **error)
     if (!listeners->is_tls)
         return true;
     emesh_tls_context *fresh = emesh_tls_server_context(
-        listeners->tls_files.certificate, listeners->tls_files.key,
-        listeners->tls_files.client_ca, listeners->tls_files.client_required,
-        listeners->tls_files.alpn, error);
+        listeners->tls_files.certificate, listeners->tls_files.key, listeners->tls_files.client_ca,
+        listeners->tls_files.client_required, listeners->tls_files.alpn, error);
     if (!fresh)
         return false;
     pthread_mutex_lock(&listeners->tls_lock);

@@ -106,8 +106,8 @@ run_home(emesh_job *job)
 }
 
 emesh_lookup *
-emesh_lookup_begin(emesh_net_lane *lane, const char *host, uint16_t port,
-                   emesh_lookup_found found, void *ctx)
+emesh_lookup_begin(emesh_net_lane *lane, const char *host, uint16_t port, emesh_lookup_found found,
+                   void *ctx)
 {
     emesh_lookup *lookup = g_new0(emesh_lookup, 1);
 

@@ -89,8 +89,8 @@ net_info(const emesh_conn *conn, emesh_conn_info *out)
     if (!conn->texts)
         make_texts((emesh_conn *)(uintptr_t)conn);
     info.local = (emesh_slice){ conn->texts, strlen(conn->texts) };
-    info.peer = (emesh_slice){ conn->texts + EMESH_ADDR_TEXT,
-                               strlen(conn->texts + EMESH_ADDR_TEXT) };
+    info.peer =
+        (emesh_slice){ conn->texts + EMESH_ADDR_TEXT, strlen(conn->texts + EMESH_ADDR_TEXT) };
     if (conn->tls)
         emesh_tls_info(conn, &info);
     memcpy(out, &info, MIN((size_t)out->size, sizeof info));

@@ -100,8 +100,7 @@ emesh_output_write(emesh_conn *conn, const emesh_part *parts, uint32_t n)
 
     if (conn->state >= CONN_FLUSH)
         return EMESH_E_CLOSED;
-    if (out->bytes >= mark * NET_BUSY_FACTOR ||
-        (out->bytes > 0 && emesh_net_over(conn))) {
+    if (out->bytes >= mark * NET_BUSY_FACTOR || (out->bytes > 0 && emesh_net_over(conn))) {
         conn->want_room = true;
         return EMESH_E_BUSY;
     }
@@ -119,8 +118,8 @@ emesh_output_write(emesh_conn *conn, const emesh_part *parts, uint32_t n)
         if (parts[i].len == 0)
             continue;
         if (is_copied(&parts[i]))
-            pieces_add(out, space_put(chunk, parts[i].ptr, parts[i].len), parts[i].len,
-                       chunk->buf, true);
+            pieces_add(out, space_put(chunk, parts[i].ptr, parts[i].len), parts[i].len, chunk->buf,
+                       true);
         else
             pieces_add(out, parts[i].ptr, parts[i].len, parts[i].owner, false);
     }

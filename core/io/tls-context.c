@@ -104,8 +104,7 @@ context_new(const SSL_METHOD *method, GError **error)
 
 /* certificate (with its chain) and key; the key may be in the certificate's file. */
 static bool
-load_identity(emesh_tls_context *context, const char *certificate, const char *key,
-              GError **error)
+load_identity(emesh_tls_context *context, const char *certificate, const char *key, GError **error)
 {
     if (!key)
         key = certificate;
@@ -142,10 +141,9 @@ emesh_tls_server_context(const char *certificate, const char *key, const char *c
             return NULL;
         }
         SSL_CTX_set_client_CA_list(context->ssl, names);
-        SSL_CTX_set_verify(context->ssl,
-                           SSL_VERIFY_PEER |
-                               (client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                           NULL);
+        SSL_CTX_set_verify(
+            context->ssl, SSL_VERIFY_PEER | (client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+            NULL);
     }
     SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)"eventmesh", 9);
     SSL_CTX_set_num_tickets(context->ssl, 1);
@@ -174,8 +172,8 @@ emesh_tls_client_context(const emesh_dial_spec *spec, GError **error)
         emesh_tls_context_free(context);
         return NULL;
     }
-    SSL_CTX_set_verify(context->ssl,
-                       !spec || spec->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(context->ssl, !spec || spec->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       NULL);
     return context;
 }
 

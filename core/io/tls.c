@@ -23,9 +23,9 @@ struct emesh_tls {
     emesh_tls_context *context;
     uint8_t *wire; /* [start, end) waits to be sent; NULL when empty */
     size_t cap, start, end;
-    bool drained; /* the kernel gave less than asked for: it has no more */
-    bool eof;     /* and said so */
-    int error;    /* errno of the descriptor */
+    bool drained;  /* the kernel gave less than asked for: it has no more */
+    bool eof;      /* and said so */
+    int error;     /* errno of the descriptor */
     uint8_t *cert; /* DER of the peer, made when asked for */
     int cert_len;
 };

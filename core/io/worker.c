@@ -34,7 +34,7 @@ struct emesh_worker {
     char name[16];
     GMainContext *context;
     int epoll_fd, event_fd;
-    bool is_main, running;
+    bool running;
     pthread_t thread;
 
     /* written by all, on a line of its own */
@@ -398,9 +398,8 @@ source_check(GSource *source)
 
     if (worker->now != 0)
         return FALSE;
-    return worker->n_ready > 0 ||
-           g_source_query_unix_fd(source, worker->epoll_tag) != 0 || work_queued(worker) ||
-           (alarm && alarm->at_ns <= clock_ns());
+    return worker->n_ready > 0 || g_source_query_unix_fd(source, worker->epoll_tag) != 0 ||
+           work_queued(worker) || (alarm && alarm->at_ns <= clock_ns());
 }
 
 static gboolean
@@ -526,11 +525,10 @@ emesh_worker_new(uint32_t index, const char *name, GError **error)
 emesh_worker *
 emesh_worker_new_main(GError **error)
 {
-    emesh_worker *worker = worker_new(UINT32_MAX, "main", g_main_context_ref(g_main_context_default()), error);
-    if (worker) {
-        worker->is_main = true;
+    emesh_worker *worker =
+        worker_new(UINT32_MAX, "main", g_main_context_ref(g_main_context_default()), error);
+    if (worker)
         worker_current = worker;
-    }
     return worker;
 }
 

@@ -108,7 +108,7 @@ test_port_bound_twice(void)
     emesh_listeners_free(first);
 }
 
-/* A server that was stopped with connections open starts again at once: TIME_WAIT is no obstacle. */
+/* A server stopped with connections open starts again at once: TIME_WAIT is no obstacle. */
 static void
 test_port_after_stop(void)
 {

@@ -351,7 +351,7 @@ test_files(fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(error->message, "cannot use tls-client-ca = "));
 }
 
-/* A handshake that never goes on is cut in time; so is garbage, at once. The plugin sees neither. */
+/* A handshake that stalls is cut in time, garbage at once. The plugin sees neither. */
 static void
 test_stalled(fixture *f, gconstpointer data)
 {

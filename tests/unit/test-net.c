@@ -156,7 +156,7 @@ test_pipelined(void)
     net_server_close(&server);
 }
 
-/* A frame far larger than a read buffer arrives whole and contiguous; one over max-input does not. */
+/* A frame far larger than a read buffer arrives whole, contiguous; one over max-input does not. */
 static void
 test_large(void)
 {
@@ -555,6 +555,36 @@ test_flush_with_unread_input(void)
     net_server_close(&server);
 }
 
+/* A slow reader that goes on sending gets all of it, although that takes longer than the wait for
+ * its FIN. */
+static void
+test_flush_slow(void)
+{
+    static const emesh_conn_ops ops = { .size = sizeof ops,
+                                        .data = answer_and_close,
+                                        .closed = net_peer_closed };
+    emesh_listen_spec spec = net_spec(net_any_port);
+    net_server server = { .ops = &ops };
+    g_autofree char *bulk = g_malloc0(2u << 20);
+    int small = 65536;
+    size_t got = 0;
+
+    net_server_open(&server, &spec, 1);
+    int fd = net_connect(&server);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    net_send(fd, "ask", 3);
+    for (int i = 0; i < 25; i++) { /* 2.5 s: a fifth of it */
+        net_receive(fd, bulk, 16384);
+        got += 16384;
+        net_send(fd, "more", 4);
+        g_usleep(100000);
+    }
+    net_receive(fd, bulk, (2u << 20) - got);
+    g_assert_true(net_at_fin(fd));
+    close(fd);
+    net_server_close(&server);
+}
+
 /* A peer that never reads cannot keep a closing connection for ever, nor hold up the end. */
 static void
 test_flush_never_read(void)
@@ -705,6 +735,7 @@ main(int argc, char **argv)
     g_test_add_func("/net/close/not-accepted", test_not_accepted);
     g_test_add_func("/net/close/half", test_half_close);
     g_test_add_func("/net/close/flush-with-unread-input", test_flush_with_unread_input);
+    g_test_add_func("/net/close/flush-slow", test_flush_slow);
     g_test_add_func("/net/close/flush-never-read", test_flush_never_read);
     g_test_add_func("/net/close/reset", test_reset);
     g_test_add_func("/net/close/all", test_close_all);
