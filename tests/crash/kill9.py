@@ -42,7 +42,7 @@ start = earliest
 }
 PUBLISHERS = 4
 WINDOW = 32
-MOST_EVENTS = 2000
+MOST_ACKED = 2500
 PATIENCE = 30
 
 
@@ -69,8 +69,8 @@ class Round:
         self.kept_by_group = set()  # delivered to the group that listens all the time
         self.repeated = 0
 
-    def publish(self, daemon, rng, seconds):
-        """Publishes for so many seconds, with a subscriber beside it, and cuts."""
+    def publish(self, daemon, rng):
+        """Publishes, with a subscriber beside it, and cuts in the midst of it."""
         port = daemon.port()
         keeper = wire.Connection(port, f"keeper-{self.number}", "sub")
         keeper.subscribe(self.topic)
@@ -82,12 +82,16 @@ class Round:
                 connection.set_live()
                 connection.under_way, connection.next = {}, 0
             selector.register(connection.socket, selectors.EVENT_READ, connection)
+        enough = rng.randrange(1, MOST_ACKED)
         begun = time.monotonic()
-        while time.monotonic() - begun < seconds:
+        while len(self.acked) < enough and time.monotonic() - begun < PATIENCE:
             for index, connection in enumerate(publishers):
                 self.fill(index, connection)
             for key, _ in selector.select(0.01):
                 self.take(key.data, keeper, rng)
+        for index, connection in enumerate(publishers):
+            self.fill(index, connection)
+        time.sleep(rng.uniform(0, 0.003))
         daemon.kill()
         # what had left the daemon before the cut counts as said
         for connection in (keeper, *publishers):
@@ -96,7 +100,7 @@ class Round:
             connection.close()
 
     def fill(self, index, connection):
-        while len(connection.under_way) < WINDOW and len(self.sent) < MOST_EVENTS:
+        while len(connection.under_way) < WINDOW:
             name = f"{self.topic}/{index}/{connection.next}"
             seq = f"b{connection.next:09d}"
             connection.next += 1
@@ -195,7 +199,7 @@ class Result:
 
 def one_cut(daemon, number, rng, result):
     r = Round(number)
-    r.publish(daemon, rng, rng.uniform(0.02, 1.0))
+    r.publish(daemon, rng)
     result.cuts += 1
     if rng.random() < 0.3:
         # and again while it recovers
