@@ -50,9 +50,11 @@ def frames(buffer):
 class Connection:
     """One connection: what is to go out is queued, what came in is cut into frames."""
 
-    def __init__(self, port, group, purpose, host="127.0.0.1"):
+    def __init__(self, port, group, purpose, host="127.0.0.1", wrap=None):
         self.socket = socket.create_connection((host, port), timeout=20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if wrap is not None:  # TLS
+            self.socket = wrap(self.socket)
         self.read, self.unsent = bytearray(), bytearray()
         self.agent = {"env": "test", "subsystem": "crash", "path": "/", "pid": 1,
                       "host": "127.0.0.1", "port": 1, "version": "2.0.11", "username": "u",
