@@ -175,7 +175,6 @@ typedef struct emesh_daemon_options {
     uint64_t window_bytes;     /* 16 MiB */
     uint32_t credit_events;    /* of one session's subscription, most, 1024 */
     uint64_t credit_bytes;     /* 4 MiB */
-    uint64_t broadcast_tail;   /* bytes of a follower's shared tail, 16 MiB */
 } emesh_daemon_options;
 /* The option table of [daemon], for check, dump and the man page. */
 const emesh_option *emesh_daemon_option_table(uint32_t *n);

@@ -34,8 +34,6 @@ static const emesh_option daemon_options[] = {
       .help = "Most events that one session holds unacknowledged." },
     { .name = "credit-bytes", .type = EMESH_OPT_SIZE, .value = "4MiB", .min = 4 * KIB,
       .max = 64 * GIB, .help = "The same in bytes." },
-    { .name = "broadcast-tail", .type = EMESH_OPT_SIZE, .value = "16MiB", .min = 4 * KIB,
-      .max = 64 * GIB, .help = "Bytes of the latest events that all broadcast members share." },
 };
 
 const emesh_option *
@@ -85,7 +83,6 @@ emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GEr
         .window_bytes = (uint64_t)emesh_config_number(config, NULL, "window-bytes"),
         .credit_events = (uint32_t)emesh_config_number(config, NULL, "credit-events"),
         .credit_bytes = (uint64_t)emesh_config_number(config, NULL, "credit-bytes"),
-        .broadcast_tail = (uint64_t)emesh_config_number(config, NULL, "broadcast-tail"),
     };
     return true;
 }

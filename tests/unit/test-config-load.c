@@ -365,7 +365,6 @@ test_daemon_defaults(folders *f, gconstpointer unused)
     g_assert_cmpuint(options.window_bytes, ==, 16 << 20);
     g_assert_cmpuint(options.credit_events, ==, 1024);
     g_assert_cmpuint(options.credit_bytes, ==, 4 << 20);
-    g_assert_cmpuint(options.broadcast_tail, ==, 16 << 20);
     uint32_t n;
     const emesh_option *table = emesh_daemon_option_table(&n);
     g_assert_true(emesh_options_check(table, n, sizeof *table, NULL));
@@ -388,7 +387,7 @@ test_daemon_merged(folders *f, gconstpointer unused)
     put(f, 0, "00-d.conf", "[daemon]\nworkers = 3\nlog-level = error\n");
     put(f, 1, "90-d.conf", "[daemon]\npublisher-events = 1\npublisher-bytes = 4k\n"
                            "append-queue = 1M\nwindow-events = 2\nwindow-bytes = 8k\n"
-                           "credit-events = 3\ncredit-bytes = 12k\nbroadcast-tail = 16k\n");
+                           "credit-events = 3\ncredit-bytes = 12k\n");
     g_autoptr(emesh_conf) conf = loaded(f);
     emesh_daemon_options options;
     g_assert_true(emesh_daemon_options_read(conf, &options, NULL));
@@ -401,11 +400,10 @@ test_daemon_merged(folders *f, gconstpointer unused)
     g_assert_cmpuint(options.window_bytes, ==, 8192);
     g_assert_cmpuint(options.credit_events, ==, 3);
     g_assert_cmpuint(options.credit_bytes, ==, 12288);
-    g_assert_cmpuint(options.broadcast_tail, ==, 16384);
-    g_assert_cmpuint(emesh_conf_section_n(emesh_conf_daemon(conf)), ==, 10);
+    g_assert_cmpuint(emesh_conf_section_n(emesh_conf_daemon(conf)), ==, 9);
     const emesh_config *config = emesh_conf_daemon_config(conf);
     g_assert_cmpstr(emesh_config_origin(config, "workers"), ==, "00-d.conf:2");
-    g_assert_cmpstr(emesh_config_origin(config, "broadcast-tail"), ==, "90-d.conf:9");
+    g_assert_cmpstr(emesh_config_origin(config, "credit-bytes"), ==, "90-d.conf:8");
 
     static const char *const levels[] = { "error", "warning", "notice", "info", "debug" };
     for (uint32_t k = 0; k < G_N_ELEMENTS(levels); k++) {
