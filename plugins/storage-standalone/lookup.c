@@ -44,6 +44,8 @@ from_rows(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t 
         uint64_t base;
         sa_entry entry;
         int rc = sa_rows_chunk(store, part->id, offset, &base, &entry);
+        if (rc == MDB_CORRUPTED) /* it was good at start: the next one makes it anew */
+            sa_log_fail(store, EMESH_E_CORRUPT, EIO, "reading the index");
         if (rc != 0)
             return rc == MDB_NOTFOUND ? SA_LOOK_NONE : SA_LOOK_ERROR;
         if (above(offset, entry.base) >= end)

@@ -180,12 +180,13 @@ each_segment(void *ctx, const MDB_val *key, const MDB_val *value)
     r->clock_us = MAX(r->clock_us, seg->clock_us);
     r->epoch = MAX(r->epoch, seg->epoch);
     if (file == NULL || file->size < seg->size) {
-        if (file != NULL || seg->live > 0)
-            sa_say(r->store, EMESH_LOG_ERROR, "segment %s/log/%016llx.seg is %s", r->store->path,
-                   (unsigned long long)seg->base, file == NULL ? "missing" : "cut");
-        if (file == NULL)
-            sa_count(&r->store->stats.damaged, seg->live > 0);
-        sa_seg_free(r->store, seg); /* a cut one is scanned like a new one */
+        /* A cut one stays: its places are known, its records are read as far as they go. */
+        sa_count(&r->store->stats.damaged, 1);
+        sa_say(r->store, EMESH_LOG_ERROR, "segment %s/log/%016llx.seg is %s", r->store->path,
+               (unsigned long long)seg->base, file == NULL ? "missing" : "cut");
+    }
+    if (file == NULL) {
+        sa_seg_free(r->store, seg);
         return true;
     }
     if (sa_segs_add(&r->store->segs, seg) < 0) {

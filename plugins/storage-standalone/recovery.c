@@ -61,7 +61,9 @@ open_index(sa_recovery *r)
 {
     sa_store *store = r->store;
     uint32_t dead = sa_starts_add(store);
-    int rc = dead < SA_DEAD_STARTS ? sa_rows_open(store) : 0;
+    int rc = dead < SA_DEAD_STARTS ? sa_rows_check_file(store) : 0;
+    if (rc == 0 && dead < SA_DEAD_STARTS)
+        rc = sa_rows_open(store);
     if (dead >= SA_DEAD_STARTS)
         return set_aside(r, "three starts ended before a checkpoint");
     if (rc == -EACCES || rc == -ENOSPC || rc == EACCES || rc == ENOSPC || rc == ENOMEM)

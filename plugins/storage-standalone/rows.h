@@ -44,6 +44,8 @@ typedef struct sa_rows {
     MDB_dbi table[SA_TABLES];
 } sa_rows;
 
+/* rows-check.c: 0, MDB_CORRUPTED, or a negative errno. LMDB must not be open. */
+int sa_rows_check_file(struct sa_store *store);
 /* Opens or creates DIR/index. A negative errno or LMDB's code. */
 int sa_rows_open(struct sa_store *store);
 void sa_rows_close(struct sa_store *store);
