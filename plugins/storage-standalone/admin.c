@@ -195,9 +195,7 @@ forget(sa_store *store, const emesh_admin *what, emesh_op *op)
         if (pair == NULL)
             continue;
         sa_commit_put(body, pair, SA_OP_DELETE, NULL);
-        sa_pair_remove(group, topic->parts[i]->id);
-        pair->gone = true;
-        sa_pair_row(store, pair);
+        sa_pair_forget(store, group, pair->part->id);
     }
     bool last = !has_pairs(group);
     pthread_mutex_unlock(&group->lock);

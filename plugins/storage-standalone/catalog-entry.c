@@ -108,7 +108,8 @@ raise_offsets(sa_topic *topic, const sa_cat_entry *e)
     }
 }
 
-static void
+/* The topic it is about, or NULL. */
+static sa_topic *
 apply_topic(struct sa_store *store, const sa_cat_entry *e, bool offsets)
 {
     sa_catalog *cat = &store->cat;
@@ -125,7 +126,7 @@ apply_topic(struct sa_store *store, const sa_cat_entry *e, bool offsets)
             if (list[i] >= cat->next_part)
                 cat->next_part = list[i] + 1;
         }
-        return;
+        return topic;
     }
     if (topic == NULL) {
         sa_topic *other = sa_catalog_topic(cat, e->name, e->name_len);
@@ -141,9 +142,10 @@ apply_topic(struct sa_store *store, const sa_cat_entry *e, bool offsets)
     topic->created_us = e->created_us;
     if (offsets)
         raise_offsets(topic, e);
+    return topic;
 }
 
-static void
+static sa_group *
 apply_group(struct sa_store *store, const sa_cat_entry *e)
 {
     sa_catalog *cat = &store->cat;
@@ -153,7 +155,7 @@ apply_group(struct sa_store *store, const sa_cat_entry *e)
             sa_catalog_drop_group(cat, group);
         if (e->id >= cat->next_group)
             cat->next_group = e->id + 1;
-        return;
+        return group;
     }
     if (group == NULL) {
         sa_group *other = sa_catalog_group(cat, e->name, e->name_len);
@@ -163,28 +165,46 @@ apply_group(struct sa_store *store, const sa_cat_entry *e)
     }
     group->created_us = e->created_us;
     group->lost |= e->level != 0;
+    return group;
 }
 
-bool
-sa_cat_apply(struct sa_store *store, const sa_cat_entry *e, bool offsets)
+static void
+note_topic(struct sa_store *store, sa_topic *topic)
 {
-    pthread_mutex_lock(&store->cat.lock);
+    if (topic == NULL)
+        return;
+    if (topic->deleted)
+        sa_groups_forget_topic(store, topic);
+    sa_keeper_topic(store, topic);
+}
+
+void
+sa_cat_apply(struct sa_store *store, const sa_cat_entry *e, bool row)
+{
+    sa_catalog *cat = &store->cat;
+    sa_topic *topic = NULL;
+    sa_group *group = NULL;
+    pthread_mutex_lock(&cat->lock);
     if (e->kind == SA_CAT_TOPIC)
-        apply_topic(store, e, offsets);
+        topic = apply_topic(store, e, row);
     else
-        apply_group(store, e);
-    pthread_mutex_unlock(&store->cat.lock);
-    return true;
+        group = apply_group(store, e);
+    pthread_mutex_unlock(&cat->lock);
+    if (row)
+        return;
+    note_topic(store, topic);
+    if (group != NULL)
+        sa_keeper_group(store, group);
 }
 
 bool
-sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool offsets)
+sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool row)
 {
     sa_cat_entry e;
     while (n > 0) {
         if (!sa_cat_read(p, n, &e))
             return false;
-        sa_cat_apply(store, &e, offsets);
+        sa_cat_apply(store, &e, row);
         p += e.size;
         n -= e.size;
     }

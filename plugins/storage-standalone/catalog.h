@@ -139,10 +139,10 @@ void sa_cat_put_topic(GByteArray *out, const sa_topic *topic, uint32_t op);
 void sa_cat_put_group(GByteArray *out, const sa_group *group, uint32_t op);
 /* All topics and groups that are there. lock held. */
 void sa_cat_put_all(GByteArray *out, sa_catalog *cat);
-/* Takes over an entry found in a record, a footer or a row: what is newer is decided by the order
- * of calls. offsets: also raise first and next. No lock needed (recovery). False: no memory. */
-bool sa_cat_apply(struct sa_store *store, const sa_cat_entry *entry, bool offsets);
+/* Takes over an entry; what is newer is decided by the order of calls. row: it comes from a row or a
+ * footer, whose offsets count too; else from a record, which the rows do not know yet. Recovery. */
+void sa_cat_apply(struct sa_store *store, const sa_cat_entry *entry, bool row);
 /* Applies every entry of a blob. */
-bool sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool offsets);
+bool sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool row);
 
 #endif

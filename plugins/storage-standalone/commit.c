@@ -82,7 +82,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
     if (pair != NULL && (pair->lsn >= lsn || e->epoch < pair->epoch))
         return;
     if (e->op == SA_OP_DELETE) {
-        sa_pair_remove(group, e->partition);
+        sa_pair_forget(store, group, e->partition);
         return;
     }
     if (pair == NULL) {

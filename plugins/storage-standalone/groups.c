@@ -40,7 +40,7 @@ sa_pair_make(sa_group *group, sa_partition *part, uint64_t floor)
 }
 
 void
-sa_pair_remove(sa_group *group, uint32_t partition)
+sa_pair_forget(struct sa_store *store, sa_group *group, uint32_t partition)
 {
     sa_pair *pair = sa_pair_find(group, partition);
     if (pair == NULL)
@@ -48,6 +48,8 @@ sa_pair_remove(sa_group *group, uint32_t partition)
     g_hash_table_steal(group->pairs, GUINT_TO_POINTER(partition));
     pair->dead_next = group->dead;
     group->dead = pair;
+    pair->gone = true;
+    sa_pair_row(store, pair);
 }
 
 void
@@ -267,14 +269,8 @@ sa_groups_forget_topic(struct sa_store *store, sa_topic *topic)
         sa_group *group = g_ptr_array_index(cat->every_group, i);
         pthread_mutex_unlock(&cat->lock);
         pthread_mutex_lock(&group->lock);
-        for (uint32_t k = 0; k < topic->n_parts; k++) {
-            sa_pair *pair = sa_pair_find(group, topic->parts[k]->id);
-            if (pair == NULL)
-                continue;
-            sa_pair_remove(group, topic->parts[k]->id);
-            pair->gone = true;
-            sa_pair_row(store, pair);
-        }
+        for (uint32_t k = 0; k < topic->n_parts; k++)
+            sa_pair_forget(store, group, topic->parts[k]->id);
         pthread_mutex_unlock(&group->lock);
     }
 }

@@ -45,7 +45,8 @@ typedef struct sa_pair {
 sa_pair *sa_pair_find(sa_group *group, uint32_t partition);
 /* At floor, when it is new. Never NULL (GLib memory). */
 sa_pair *sa_pair_make(sa_group *group, sa_partition *part, uint64_t floor);
-void sa_pair_remove(sa_group *group, uint32_t partition);
+/* Takes it out, its row follows. */
+void sa_pair_forget(struct sa_store *store, sa_group *group, uint32_t partition);
 void sa_group_clear(sa_group *group);
 
 /* All up to offset are done. True: something changed. */
