@@ -9,7 +9,7 @@
 
 /* The beginning of a header, up to where code and seq come. */
 #define BEGIN(command) "{\"cmd\":\"" #command "\",\"command\":\"" #command "\",\"code\":"
-#define NAME(command) \
+#define NAME(command)                                                                              \
     [TCP_##command] = { #command, BEGIN(command), sizeof #command - 1, sizeof BEGIN(command) - 1 }
 
 static const struct {

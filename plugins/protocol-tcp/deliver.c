@@ -45,6 +45,8 @@ tcp_ack(tcp_session *s, const tcp_header *h)
     if (h->seq.type != TCP_JSON_BAD &&
         tcp_ring_take(&s->pushes, tcp_seq_read(h->seq.ptr, h->seq.len), &id))
         settle(s, id, EMESH_SETTLE_DONE, NULL);
+    else
+        tcp_count(s->lane->tcp, s->lane->tcp->late);
 }
 
 static tcp_flavour
@@ -139,6 +141,7 @@ send(call *c)
 {
     tcp_session *s = c->s;
     const tcp_instance *tcp = s->lane->tcp;
+    s->unheard += tcp_out_total(&s->lane->out);
     int32_t code = tcp_out_write(&s->lane->out, tcp->net, tcp->event, s->conn);
     if (code != EMESH_OK)
         take_back(c);
@@ -163,6 +166,7 @@ push(call *c, const emesh_delivery *d)
     if (why != NULL) {
         tcp_ring_take(&s->pushes, count, &id);
         settle(s, d->id, EMESH_SETTLE_UNFIT, why);
+        tcp_count(s->lane->tcp, s->lane->tcp->unfit);
         return;
     }
     c->counts[c->n++] = count;

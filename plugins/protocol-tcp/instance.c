@@ -26,10 +26,30 @@ read_options(const emesh_config_api *config, const emesh_config *cfg, tcp_option
     uint64_t ack = (uint64_t)number(config, cfg, "ack-timeout");
     o->expiry_ns = (uint64_t)number(config, cfg, "session-expiry");
     o->ack_timeout_ns = ack > 0 ? ack : ACK_NEVER_NS;
+    o->output_mark = (uint64_t)number(config, cfg, "output-mark");
     o->window_events = (uint32_t)number(config, cfg, "window");
     o->window_bytes = (uint64_t)number(config, cfg, "window-bytes");
     o->max_subscriptions = (uint32_t)number(config, cfg, "max-subscriptions");
     o->push = (tcp_push_flavour)number(config, cfg, "push-flavour");
+}
+
+static emesh_metric *
+counter(const tcp_instance *tcp, const char *name, const char *help)
+{
+    emesh_metric_spec spec = {
+        .size = sizeof spec, .type = EMESH_METRIC_COUNTER, .name = name, .unit = "", .help = help
+    };
+    return tcp->metrics->metric(tcp->host, &spec);
+}
+
+static void
+make_counters(tcp_instance *tcp)
+{
+    tcp->refused = counter(tcp, "connections_refused",
+                           "Connections closed for malformed input or a refused hello.");
+    tcp->expired = counter(tcp, "connections_expired", "Connections closed for their silence.");
+    tcp->unfit = counter(tcp, "pushes_unfit", "Events that a client could not be sent.");
+    tcp->late = counter(tcp, "acks_late", "Acknowledgements of no push that is open.");
 }
 
 static int32_t
@@ -44,11 +64,13 @@ create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, em
     tcp->net = host->service(host, EMESH_NET_ID);
     tcp->client = host->service(host, EMESH_CLIENT_ID);
     tcp->loop = host->service(host, EMESH_LOOP_ID);
+    tcp->metrics = host->service(host, EMESH_METRICS_ID);
     tcp->agents = tcp_agents_new();
     if (tcp->agents == NULL) {
         free(tcp);
         return EMESH_E_NO_MEMORY;
     }
+    make_counters(tcp);
     read_options(host->service(host, EMESH_CONFIG_ID), cfg, &tcp->options);
     *out = (emesh_instance *)tcp;
     return EMESH_OK;

@@ -19,6 +19,7 @@ typedef struct tcp_options {
     uint64_t expiry_ns;
     uint64_t ack_timeout_ns;
     uint64_t window_bytes;
+    uint64_t output_mark; /* the listener's: above it the host reads no more */
     uint32_t window_events;
     uint32_t max_subscriptions;
     tcp_push_flavour push;
@@ -30,6 +31,8 @@ typedef struct tcp_instance {
     const emesh_net_api *net;
     const emesh_client_api *client;
     const emesh_loop_api *loop;
+    const emesh_metrics_api *metrics;
+    emesh_metric *refused, *expired, *unfit, *late; /* [any] */
     tcp_options options;
     tcp_agents *agents; /* [any] */
 } tcp_instance;

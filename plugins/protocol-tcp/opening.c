@@ -160,8 +160,9 @@ tcp_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *err
     if (s->state != TCP_OPENING)
         return;
     if (code != EMESH_OK)
-        why = tcp_why(err, EMESH_CLASS(code) == 3 ? "server state is not running, maybe deploying..."
-                                                  : "the session is refused");
+        why =
+            tcp_why(err, EMESH_CLASS(code) == 3 ? "server state is not running, maybe deploying..."
+                                                : "the session is refused");
     s->state = TCP_OPEN;
     s->active_ns = tcp_now(s->lane);
     tcp_reply(s, TCP_HELLO_RESPONSE, s->hello_seq, s->hello_seq_len, why != NULL, why);

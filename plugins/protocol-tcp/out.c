@@ -173,6 +173,15 @@ tcp_out_end(tcp_out *o, tcp_convention convention)
     return true;
 }
 
+size_t
+tcp_out_total(const tcp_out *o)
+{
+    size_t n = o->len;
+    for (uint32_t i = 0; i < o->n_parts; i++)
+        n += o->parts[i].owner != NULL ? o->parts[i].len : 0;
+    return n;
+}
+
 bool
 tcp_out_empty(const tcp_out *o)
 {

@@ -41,6 +41,7 @@ size_t tcp_out_echo_len(const tcp_out *o);
 bool tcp_out_end(tcp_out *o, tcp_convention convention);
 void tcp_out_cancel(tcp_out *o); /* takes the frame being composed back */
 
+size_t tcp_out_total(const tcp_out *o); /* bytes of all frames */
 bool tcp_out_empty(const tcp_out *o);
 /* All of it in one net.write, or nothing of it; empty afterwards in any case. */
 int32_t tcp_out_write(tcp_out *o, const emesh_net_api *net, const emesh_event_api *event,

@@ -59,6 +59,7 @@ static const emesh_need needs[] = {
     EMESH_NEED(EMESH_EVENT_ID, emesh_event_api, encode),
     EMESH_NEED(EMESH_NET_ID, emesh_net_api, info),
     EMESH_NEED(EMESH_CLIENT_ID, emesh_client_api, settle),
+    EMESH_NEED(EMESH_METRICS_ID, emesh_metrics_api, add),
 };
 
 static const emesh_component component = {

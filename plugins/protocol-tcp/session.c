@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNHEARD_PATIENCE 4u
 #define GOODBYE_NS (30ull * 1000000000u) /* how long a client may stay after its goodbye */
 
 uint64_t
@@ -79,6 +80,8 @@ tcp_session_end(tcp_session *s, uint32_t how)
     if (s->state == TCP_ENDED)
         return;
     tcp_flush(s);
+    if (s->state == TCP_ENDED) /* the flush failed, which ends it as well */
+        return;
     s->state = TCP_ENDED;
     if (s->mesh != NULL)
         s->lane->tcp->client->close(s->mesh, how);
@@ -101,6 +104,7 @@ tcp_verdict
 tcp_session_refuse(tcp_session *s, const char *reason, const char *goodbye)
 {
     log_end(s, EMESH_LOG_NOTICE, reason);
+    tcp_count(s->lane->tcp, s->lane->tcp->refused);
     if (s->mesh != NULL) { /* what came before stands */
         tcp_publish_flush(s);
         tcp_settle_flush(s);
@@ -150,6 +154,18 @@ tcp_session_settle_down(tcp_session *s)
     tcp_session_end(s, EMESH_LEFT_ORDERLY);
 }
 
+/* Behind much output the host has stopped reading, and heartbeats of a client that is busy with
+ * what it got would not be heard: it gets more time. */
+static bool
+is_expired(const tcp_session *s, uint64_t now)
+{
+    const tcp_options *o = &s->lane->tcp->options;
+    uint64_t silence = now - s->active_ns;
+    if (s->unheard >= o->output_mark)
+        return silence / UNHEARD_PATIENCE >= o->expiry_ns;
+    return silence >= o->expiry_ns;
+}
+
 void
 tcp_session_sweep(tcp_session *s, uint64_t now)
 {
@@ -161,7 +177,8 @@ tcp_session_sweep(tcp_session *s, uint64_t now)
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
     } else if (s->paused) {
         s->active_ns = now; /* it may have spoken; we did not listen */
-    } else if (now - s->active_ns >= s->lane->tcp->options.expiry_ns) {
+    } else if (is_expired(s, now)) {
+        tcp_count(s->lane->tcp, s->lane->tcp->expired);
         log_end(s, EMESH_LOG_INFO, s->state == TCP_NEW ? "no hello in time" : "no sign of life");
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
     }
@@ -270,6 +287,7 @@ on_data(void *ctx, emesh_conn *conn, const emesh_part *in)
         need(s, 0);
     if (s->state != TCP_NEW)
         s->active_ns = tcp_now(s->lane);
+    s->unheard = 0;
     size_t at = read_frames(s, in);
     if (s->state == TCP_ENDED)
         return in->len;

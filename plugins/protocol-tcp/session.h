@@ -49,6 +49,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     tcp_session *next, *prev;
     uint64_t active_ns;  /* when it was last heard */
     uint64_t goodbye_ns; /* when the peer said goodbye; 0 = has not */
+    uint64_t unheard;    /* bytes pushed since then */
     uint64_t leave_ns;   /* LEAVING: until when what is under way is awaited */
     uint8_t state;       /* tcp_state */
     uint8_t era;
@@ -87,6 +88,12 @@ typedef enum tcp_verdict {
     TCP_WAIT,  /* leave it and the rest unread */
     TCP_CLOSE, /* the connection is being closed: drop the rest */
 } tcp_verdict;
+
+static inline void
+tcp_count(const tcp_instance *tcp, emesh_metric *what)
+{
+    tcp->metrics->add(what, 1);
+}
 
 /* The host's words, if it has any. */
 static inline const char *

@@ -252,8 +252,7 @@ tcp_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *
     sub->ready = true;
     if (code != EMESH_OK) {
         if (request->code == 0)
-            snprintf(request->why, sizeof request->why, "%s",
-                     tcp_why(err, "the topic is refused"));
+            snprintf(request->why, sizeof request->why, "%s", tcp_why(err, "the topic is refused"));
         request->code = 1;
         sub_drop(s, sub);
     }

@@ -175,6 +175,35 @@ static const emesh_net_api net_api = { .size = sizeof net_api,
                                        .need = net_need,
                                        .info = net_info };
 
+/* ---- metrics ---- */
+
+static emesh_metric *
+metrics_metric(const emesh_host *host, const emesh_metric_spec *spec)
+{
+    ph_host *h = (ph_host *)(uintptr_t)host;
+    int64_t *value = g_new0(int64_t, 1);
+    g_hash_table_insert(h->metrics, g_strdup(spec->name), value);
+    return (emesh_metric *)value;
+}
+
+static void
+metrics_add(emesh_metric *metric, int64_t delta)
+{
+    *(int64_t *)metric += delta;
+}
+
+static const emesh_metrics_api metrics_api = { .size = sizeof metrics_api,
+                                               .metric = metrics_metric,
+                                               .add = metrics_add };
+
+int64_t
+ph_metric(ph_host *h, const char *name)
+{
+    int64_t *value = g_hash_table_lookup(h->metrics, name);
+    g_assert_nonnull(value);
+    return *value;
+}
+
 static const void *
 host_service(const emesh_host *host, const char *id)
 {
@@ -187,6 +216,8 @@ host_service(const emesh_host *host, const char *id)
         return &loop_api;
     if (g_str_equal(id, EMESH_NET_ID))
         return &net_api;
+    if (g_str_equal(id, EMESH_METRICS_ID))
+        return &metrics_api;
     if (g_str_equal(id, EMESH_CLIENT_ID))
         return &ph_client_api;
     return NULL;
@@ -237,6 +268,7 @@ ph_new(const emesh_plugin *plugin, const char *conf)
     h->publish_room = UINT32_MAX;
     h->input_limit = 8u << 20;
     h->auto_open = h->auto_subscribe = h->auto_result = true;
+    h->metrics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     h->timers = g_ptr_array_new_with_free_func(g_free);
     h->conns = g_ptr_array_new();
     h->sessions = g_ptr_array_new_with_free_func(ph_session_free);
@@ -284,6 +316,7 @@ ph_free(ph_host *h)
     g_ptr_array_unref(h->conns);
     g_ptr_array_unref(h->sessions);
     g_ptr_array_unref(h->timers);
+    g_hash_table_unref(h->metrics);
     g_ptr_array_unref(h->logs);
     g_array_unref(h->settled);
     emesh_config_unref(h->config);

@@ -79,6 +79,7 @@ struct ph_host {
     uint64_t now_ns, wall_ms;
     GPtrArray *timers, *conns, *sessions; /* all that ever were */
     GArray *settled;                      /* ph_settled, in order */
+    GHashTable *metrics;                  /* name: int64_t */
     GPtrArray *logs;                      /* texts */
     uint32_t publish_room; /* how many more publishes the mesh takes; UINT32_MAX = any */
     uint32_t publish_calls, settle_calls;
@@ -115,6 +116,7 @@ void ph_room(ph_session *s, uint32_t room);
 /* Delivers n events in one call; their ids are consecutive, the first is returned. */
 uint64_t ph_deliver(ph_member *m, const emesh_event *const *events, uint32_t n);
 void ph_ask(ph_session *s, uint32_t what, const char *reason);
+int64_t ph_metric(ph_host *h, const char *name); /* a counter of the plugin */
 void ph_drain(ph_host *h, uint64_t within_ns);
 ph_settled *ph_settled_find(ph_host *h, uint64_t id);
 /* What the plugin wrote since the last time. Given: g_bytes_unref. */

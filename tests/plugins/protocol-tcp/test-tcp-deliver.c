@@ -161,6 +161,7 @@ test_stale(void)
     ack(p, a, "ASYNC_MESSAGE_TO_CLIENT_ACK");
     g_assert_cmpuint(h->settled->len, ==, 1);
     g_assert_cmpuint(g_array_index(h->settled, ph_settled, 0).id, ==, id);
+    g_assert_cmpint(ph_metric(h, "acks_late"), ==, G_N_ELEMENTS(wrong) + 2);
     /* after UNSUBSCRIBE an open push may still be acknowledged */
     uint64_t open = deliver(last_member(h), e);
     g_autoptr(answer) b = peer_expect(p, "ASYNC_MESSAGE_TO_CLIENT", 0, NULL);

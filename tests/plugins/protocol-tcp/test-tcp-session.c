@@ -300,6 +300,28 @@ test_expiry(void)
     g_assert_false(alive->conn->closed);
     g_assert_cmpuint(((ph_session *)h->sessions->pdata[0])->how, ==, EMESH_LEFT_ORDERLY);
     g_assert_nonnull(strstr(h->logs->pdata[0], "10.0.0.9:"));
+    g_assert_cmpint(ph_metric(h, "connections_expired"), ==, 2);
+    ph_free(h);
+}
+
+/* Behind much output the host may not read: the peer's heartbeats wait in the kernel. */
+static void
+test_expiry_unheard(void)
+{
+    ph_host *h = host("output-mark = 64KiB\n");
+    g_autofree char *text = g_strnfill(100 * 1024, 'x');
+    const emesh_event *large = event_text("T", text), *small = event_text("T", "x");
+    g_autoptr(peer) busy = peer_subscriber(h, 'E', "g", "T");
+    ph_deliver(member(h, 0), &large, 1);
+    g_autoptr(peer) dead = peer_subscriber(h, 'E', "g", "T");
+    ph_deliver(member(h, 0), &small, 1);
+    ph_advance(h, 100 * SECOND);
+    g_assert_true(dead->conn->closed);
+    g_assert_false(busy->conn->closed);
+    ph_advance(h, 280 * SECOND);
+    g_assert_true(busy->conn->closed);
+    emesh_event_unref(large);
+    emesh_event_unref(small);
     ph_free(h);
 }
 
@@ -563,6 +585,7 @@ test_bad_input(void)
     g_autoptr(peer) q = peer_new(h, 'E');
     ph_feed(q->conn, "EventMesh0000\0\0\x10\0\0\0\0\x10", 21);
     g_assert_true(q->conn->closed);
+    g_assert_cmpint(ph_metric(h, "connections_refused"), ==, h->logs->len);
     ph_free(h);
 }
 
@@ -609,6 +632,7 @@ main(int argc, char **argv)
     g_test_add_func("/protocol-tcp/tcp-scenario-18/listen", test_listen);
     g_test_add_func("/protocol-tcp/subscribe-is-durable", test_subscribe_durable);
     g_test_add_func("/protocol-tcp/tcp-scenario-23/expiry", test_expiry);
+    g_test_add_func("/protocol-tcp/tcp-scenario-23/expiry-unheard", test_expiry_unheard);
     g_test_add_func("/protocol-tcp/tcp-scenario-25/goodbye", test_goodbye);
     g_test_add_func("/protocol-tcp/cut", test_cut);
     g_test_add_func("/protocol-tcp/tcp-scenario-27/kick", test_kick);
