@@ -211,7 +211,7 @@ keeper_main(void *arg)
     pthread_mutex_lock(&keeper->lock);
     while (!keeper->stopping) {
         if (!keeper->kicked) {
-            uint64_t until = sa_mono_ns(store) + SA_TICK_NS;
+            uint64_t until = sa_mono_ns(store) + MIN(SA_TICK_NS, store->opt.checkpoint_ns);
             struct timespec ts = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
             pthread_cond_timedwait(&keeper->wake, &keeper->lock, &ts);
         }
