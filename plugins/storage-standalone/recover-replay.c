@@ -51,53 +51,6 @@ read_body(sa_store *store, int fd, uint64_t place, const sa_rec_head *head)
     return body;
 }
 
-typedef struct named { /* what an entry of the catalogue is about: by number, and by name before it */
-    sa_topic *topic[2];
-    sa_group *group[2];
-} named;
-
-static void
-look(sa_store *store, const sa_cat_entry *e, named *n, int i)
-{
-    sa_catalog *cat = &store->cat;
-    pthread_mutex_lock(&cat->lock);
-    if (e->kind == SA_CAT_TOPIC) {
-        n->topic[i] = i == 0 ? sa_catalog_topic(cat, e->name, e->name_len) : NULL;
-        if (n->topic[i] == NULL)
-            n->topic[i] = g_hash_table_lookup(cat->topic_ids, GUINT_TO_POINTER(e->id));
-    } else {
-        n->group[i] = i == 0 ? sa_catalog_group(cat, e->name, e->name_len) : NULL;
-        if (n->group[i] == NULL)
-            n->group[i] = sa_catalog_group_id(cat, e->id);
-    }
-    pthread_mutex_unlock(&cat->lock);
-}
-
-/* What the log says and the index does not know yet has to reach the next checkpoint: it will call
- * this record applied. */
-static bool
-apply_catalog(sa_store *store, const uint8_t *p, size_t n)
-{
-    sa_cat_entry e;
-    while (n > 0) {
-        named about = { { NULL }, { NULL } };
-        if (!sa_cat_read(p, n, &e))
-            return false;
-        look(store, &e, &about, 0);
-        sa_cat_apply(store, &e, false);
-        look(store, &e, &about, 1);
-        for (int i = 0; i < 2; i++) {
-            if (about.topic[i] != NULL)
-                sa_keeper_topic(store, about.topic[i]);
-            if (about.group[i] != NULL)
-                sa_keeper_group(store, about.group[i]);
-        }
-        p += e.size;
-        n -= e.size;
-    }
-    return true;
-}
-
 /* False: the body is not what its type says. */
 static bool
 apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body)
@@ -108,7 +61,7 @@ apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body
     case SA_COMMIT:
         return sa_commit_apply(store, lsn, body, head->body);
     case SA_CATALOG:
-        return apply_catalog(store, body, head->body);
+        return sa_cat_apply_all(store, body, head->body, false);
     case SA_START:
         part = sa_catalog_part(&store->cat, head->partition);
         if (part != NULL && head->offset > atomic_load(&part->first)) {
