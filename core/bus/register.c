@@ -169,7 +169,7 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
         g_array_append_val(o->waiters, w);
         return;
     }
-    store = place(bus, name, len, &rule, &code, &why);
+    store = place(bus, text, len, &rule, &code, &why);
     if (store == NULL) {
         done(ctx, NULL, code, why);
         return;
