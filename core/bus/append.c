@@ -130,14 +130,15 @@ admit(emesh_batch *batch)
     emesh_store *store = batch->store;
     uint32_t have = __atomic_load_n(&store->under_way, __ATOMIC_RELAXED);
     uint64_t have_bytes = __atomic_load_n(&store->under_way_bytes, __ATOMIC_RELAXED);
+    uint32_t window = __atomic_load_n(&store->window_events, __ATOMIC_RELAXED);
+    uint64_t window_bytes = __atomic_load_n(&store->window_bytes, __ATOMIC_RELAXED);
     uint64_t bytes = 0;
     uint32_t n = 0;
 
     for (uint32_t i = batch->sent; i < batch->n; i++) {
         emesh_pending *p = batch->items[i];
         bool empty = have + n == 0; /* one is always let through, however large */
-        if (!empty && (have + n >= store->window_events ||
-                       have_bytes + bytes + p->bytes > store->window_bytes))
+        if (!empty && (have + n >= window || have_bytes + bytes + p->bytes > window_bytes))
             break;
         bytes += p->bytes;
         n++;

@@ -43,6 +43,7 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->state = state;
     bus->stores = g_ptr_array_new_with_free_func(g_free);
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
+    bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
     bus->opening = g_hash_table_new(g_str_hash, g_str_equal);
     bus->lanes = g_new0(emesh_bus_lane *, EMESH_MAX_LANES);
     bus->boot = (uint64_t)g_get_real_time();
@@ -60,6 +61,7 @@ emesh_bus_free(emesh_bus *bus)
         emesh_bus_lane_free(bus->lanes[i]);
     g_free(bus->lanes);
     g_hash_table_unref(bus->topics);
+    g_ptr_array_unref(bus->unanswered);
     g_hash_table_unref(bus->opening);
     g_ptr_array_unref(bus->stores);
     if (bus->conf != NULL)

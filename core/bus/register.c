@@ -202,6 +202,8 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
 
 /* ---- a topic goes ---- */
 
+#define APPENDS_AWAITED_NS (5u * 1000000000ull)
+
 typedef enum emesh_ending {
     ENDING_DELETE, /* the topic */
     ENDING_PAUSE,  /* its store goes for a while */
@@ -214,6 +216,8 @@ typedef struct closing {
     emesh_ending how;
     uint32_t lanes_left;
     emesh_alarm poll; /* appends under way at the store: there is no event for the last of them */
+    uint64_t until;   /* so long they are waited for */
+    bool unanswered;  /* and longer not: the store has until its stop to hand them over */
     void (*done)(void *ctx, int32_t code, const char *why);
     void *ctx;
 } closing;
@@ -224,7 +228,10 @@ closing_end(closing *c, int32_t code, const char *why)
     emesh_bus_topic *topic = c->topic;
 
     if (code == EMESH_OK) {
-        topic->store->inst->storage.topic_close(topic->store->inst->self, topic->handle);
+        if (c->unanswered)
+            g_ptr_array_add(c->bus->unanswered, emesh_bus_topic_ref(topic));
+        else
+            topic->store->inst->storage.topic_close(topic->store->inst->self, topic->handle);
         if (g_hash_table_remove(c->bus->topics, topic->name))
             emesh_bus_topic_unref(topic);
     } else {
@@ -242,6 +249,20 @@ deleted(void *ctx, int32_t code, const emesh_error *err, void *value)
     closing_end(ctx, code, err != NULL ? err->text : NULL);
 }
 
+/* A store that never answers an append must not keep the daemon from stopping. */
+static void
+closing_waited(closing *c, uint32_t under_way)
+{
+    emesh_bus_warn(c->bus, "bus", "store \"%s\" has not answered %u appends to topic \"%s\"",
+                   c->topic->store->inst->name, under_way, c->topic->name);
+    if (c->how == ENDING_DELETE) {
+        closing_end(c, EMESH_E_BUSY, "its store has not answered all appends yet");
+        return;
+    }
+    c->unanswered = true;
+    closing_end(c, EMESH_OK, NULL);
+}
+
 static void
 closing_step(emesh_alarm *alarm)
 {
@@ -250,8 +271,15 @@ closing_step(emesh_alarm *alarm)
     emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_DELETE,
                          .topic = { c->topic->name, c->topic->name_len } };
 
-    if (__atomic_load_n(&c->topic->under_way, __ATOMIC_ACQUIRE) > 0) {
-        emesh_worker_alarm(c->bus->main, &c->poll, emesh_worker_now(c->bus->main) + 5000000u);
+    uint32_t under_way = __atomic_load_n(&c->topic->under_way, __ATOMIC_ACQUIRE);
+    uint64_t now = emesh_worker_now(c->bus->main);
+
+    if (under_way > 0 && now >= c->until) {
+        closing_waited(c, under_way);
+        return;
+    }
+    if (under_way > 0) {
+        emesh_worker_alarm(c->bus->main, &c->poll, now + 5000000u);
         return;
     }
     if (c->how != ENDING_DELETE) {
@@ -287,6 +315,7 @@ topic_close(emesh_bus *bus, emesh_bus_topic *topic, emesh_ending how,
     c->done = done;
     c->ctx = ctx;
     c->poll.due = closing_step;
+    c->until = emesh_worker_now(bus->main) + APPENDS_AWAITED_NS;
     c->lanes_left = __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0, n = c->lanes_left; i < n; i++)
         emesh_topic_forget(bus->lanes[i], topic, how == ENDING_PAUSE, lane_forgot, c);

@@ -40,7 +40,8 @@ stage_size(const emesh_bus_topic *topic, const emesh_event *event, uint32_t leve
 {
     (void)level;
     if (emesh_event_size(event) <= topic->max_event &&
-        emesh_event_size(event) <= topic->store->max_event_bytes)
+        emesh_event_size(event) <=
+            __atomic_load_n(&topic->store->max_event_bytes, __ATOMIC_RELAXED))
         return EMESH_OK;
     *why = "the event is larger than max-event of its topic, or than its store takes";
     return EMESH_E_TOO_LARGE;
@@ -51,7 +52,11 @@ stage_level(const emesh_bus_topic *topic, const emesh_event *event, uint32_t lev
             const char **why)
 {
     (void)event;
-    if (level == EMESH_LEVEL_TOPIC || (topic->store->levels >> level) != 0)
+    if (!emesh_store_gives(topic->store, topic->level)) {
+        *why = "the store cannot give the durability of this topic any more";
+        return EMESH_E_UNAVAILABLE; /* it told so by ready(), and may be able again */
+    }
+    if (level == EMESH_LEVEL_TOPIC || emesh_store_gives(topic->store, level))
         return EMESH_OK;
     *why = "the store of this topic cannot give the durability that the publish asks for";
     return EMESH_E_UNSUPPORTED;

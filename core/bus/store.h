@@ -20,6 +20,19 @@ struct emesh_store {
     bool ready;                 /* [main] */
 };
 
+/* [any] What is told by ready() may change at any time. */
+static inline bool
+emesh_store_can(const emesh_store *store, uint64_t can)
+{
+    return (__atomic_load_n(&store->can, __ATOMIC_RELAXED) & can) != 0;
+}
+
+static inline bool
+emesh_store_gives(const emesh_store *store, uint32_t level) /* that or more */
+{
+    return __atomic_load_n(&store->levels, __ATOMIC_RELAXED) >> level != 0;
+}
+
 /* [any] The store's lane that appends from worker go to: its own if the store lives there. */
 emesh_loop *emesh_store_loop(const emesh_store *store, const emesh_worker *worker,
                              uint32_t spread);

@@ -101,7 +101,7 @@ emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
         here->counts.settled++;
         sub->settled++;
         if (!emesh_slots_settle(&sub->slots, window, index) && !sub->alone &&
-            (sub->store->can & EMESH_STORE_CAN_ACK_EACH) != 0)
+            emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
             g_array_append_val(sub->commits, one);
     } else if (mail->x == EMESH_SETTLE_RETURN) {
         here->counts.returned++;

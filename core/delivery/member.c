@@ -128,7 +128,7 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
         answer(m, code, why);
         return;
     }
-    if (m->start.kind > EMESH_START_LATEST && (topic->store->can & EMESH_STORE_CAN_REPLAY) == 0) {
+    if (m->start.kind > EMESH_START_LATEST && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
         answer(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
         return;
     }

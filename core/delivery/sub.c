@@ -94,7 +94,7 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     sub->store = c->topic->store;
     sub->group = g_strdup(c->group);
     sub->alone = c->alone;
-    sub->keeps = !c->alone && (sub->store->can & EMESH_STORE_CAN_GROUPS) == 0;
+    sub->keeps = !c->alone && !emesh_store_can(sub->store, EMESH_STORE_CAN_GROUPS);
     sub->start = c->start;
     sub->reader = (emesh_reader){ .sub = sub, .lane = owner->lane, .inst = sub->store->inst };
     sub->windows = g_ptr_array_new_with_free_func(emesh_window_free);
