@@ -109,15 +109,16 @@ emesh_sub_offer(emesh_sub *sub)
     }
 }
 
-/* Asks the store for what the members could take now and half as much again, within the window. */
+/* Asks the store for what the members could take now and half as much again, within the window. What
+ * was asked for and has not come is remembered as records and as bytes: of large events the bytes run
+ * out long before the records do. */
 void
 emesh_sub_want(emesh_sub *sub)
 {
     const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
     uint32_t max = MIN(limits->window_events, 1u << EMESH_SLOT_BITS);
     uint64_t credit = 0;
-    uint64_t have, bytes;
-    uint32_t want;
+    int64_t have, records, bytes;
 
     for (uint32_t i = 0; i < sub->consumers->len && credit < max; i++) {
         emesh_consumer *c = sub->consumers->pdata[i];
@@ -126,16 +127,18 @@ emesh_sub_want(emesh_sub *sub)
     }
     if (credit == 0 || sub->slots.bytes >= limits->window_bytes)
         return;
-    have = sub->slots.ready + (uint64_t)sub->asked;
     credit = MIN(credit + credit / 2, max);
-    if (have >= credit || sub->slots.used + sub->asked >= max)
+    have = (int64_t)sub->slots.ready + sub->asked;
+    records = MIN((int64_t)credit - have, (int64_t)max - sub->slots.used - sub->asked);
+    if (records < 0 || (records < (int64_t)credit / 4 && have > 0))
+        records = 0; /* a bigger bite soon is cheaper than many small ones */
+    bytes = (int64_t)limits->window_bytes - (int64_t)sub->slots.bytes - sub->asked_bytes;
+    if (bytes < 0)
+        bytes = 0;
+    if (records == 0 && (sub->asked == 0 || bytes == 0 ||
+                         (sub->asked_bytes > 0 && bytes < (int64_t)limits->window_bytes / 4)))
         return;
-    want = (uint32_t)MIN(credit - have, (uint64_t)max - sub->slots.used - sub->asked);
-    if (want < credit / 4 && have > 0)
-        return; /* a bigger bite soon is cheaper than many small ones */
-    bytes = limits->window_bytes - sub->slots.bytes;
-    bytes = bytes > sub->asked_bytes ? bytes - sub->asked_bytes : 0;
-    sub->asked += want;
+    sub->asked += (uint32_t)records;
     sub->asked_bytes += bytes;
-    sub->store->inst->storage.want(sub->cursor, want, bytes);
+    sub->store->inst->storage.want(sub->cursor, (uint32_t)records, (uint64_t)bytes);
 }

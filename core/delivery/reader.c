@@ -17,7 +17,7 @@ take_record(emesh_sub *sub, const emesh_record *record)
     uint64_t bytes = record->event != NULL ? emesh_event_size(record->event) : 0;
 
     sub->asked -= sub->asked > 0;
-    sub->asked_bytes -= MIN(bytes, sub->asked_bytes);
+    sub->asked_bytes -= (int64_t)bytes;
     if (window == NULL || record->epoch != window->epoch || sub->state == EMESH_SUB_CLOSING)
         return; /* of an earlier life of this partition */
     if ((record->flags & EMESH_RECORD_DAMAGED) != 0)

@@ -70,7 +70,7 @@ struct emesh_sub {
     uint32_t offers;           /* epoch of the last offer */
     uint32_t epochs;           /* of begin() */
     uint32_t asked;            /* records wanted and not yet come */
-    uint64_t asked_bytes;
+    int64_t asked_bytes;       /* the same in bytes; the last event may go beyond */
     GArray *commits;           /* emesh_commit of single records */
     GArray *waiting;           /* u32 slot indexes */
     emesh_alarm due;           /* the next WAITING slot */

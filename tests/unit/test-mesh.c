@@ -317,6 +317,24 @@ test_silent_one_leaves(void)
     mesh_free(m);
 }
 
+/* Events so large that bytes run out long before the records that were asked for. */
+static void
+test_bytes_run_out(void)
+{
+    mesh *m = up("[daemon]\nwindow-bytes = 256k\n");
+    mesh_client *p = mesh_client_new(m, 0), *c = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 1000, true);
+    uint32_t sent = 0;
+
+    for (uint32_t i = 0; i < 30; i++) {
+        sent += mesh_publish(p, "t", "a", 10, i % 2 == 0 ? 20000 : 70000);
+        g_assert_cmpuint(mesh_results(p, sent), ==, sent);
+    }
+    mesh_deliveries(sub, sent);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, sent);
+    mesh_free(m);
+}
+
 #define CROWD 20000u
 #define BATCH 250u
 
@@ -399,6 +417,7 @@ main(int argc, char **argv)
     g_test_add_func("/mesh/group-goes-on", test_group_goes_on);
     g_test_add_func("/mesh/unsettled-stays", test_unsettled_stays);
     g_test_add_func("/mesh/silent-one-leaves", test_silent_one_leaves);
+    g_test_add_func("/mesh/bytes-run-out", test_bytes_run_out);
     g_test_add_func("/mesh/every-id-once", test_every_id_once);
     return g_test_run();
 }
