@@ -178,15 +178,15 @@ note_topic(struct sa_store *store, sa_topic *topic)
     sa_keeper_topic(store, topic);
 }
 
-void
-sa_cat_apply(struct sa_store *store, const sa_cat_entry *e, bool row)
+static void
+apply(struct sa_store *store, const sa_cat_entry *e, bool offsets, bool row)
 {
     sa_catalog *cat = &store->cat;
     sa_topic *topic = NULL;
     sa_group *group = NULL;
     pthread_mutex_lock(&cat->lock);
     if (e->kind == SA_CAT_TOPIC)
-        topic = apply_topic(store, e, row);
+        topic = apply_topic(store, e, offsets);
     else
         group = apply_group(store, e);
     pthread_mutex_unlock(&cat->lock);
@@ -197,16 +197,34 @@ sa_cat_apply(struct sa_store *store, const sa_cat_entry *e, bool row)
         sa_keeper_group(store, group);
 }
 
-bool
-sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool row)
+void
+sa_cat_apply_row(struct sa_store *store, const sa_cat_entry *e)
+{
+    apply(store, e, true, true);
+}
+
+static bool
+apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool offsets)
 {
     sa_cat_entry e;
     while (n > 0) {
         if (!sa_cat_read(p, n, &e))
             return false;
-        sa_cat_apply(store, &e, row);
+        apply(store, &e, offsets, false);
         p += e.size;
         n -= e.size;
     }
     return true;
+}
+
+bool
+sa_cat_apply_footer(struct sa_store *store, const uint8_t *p, size_t n)
+{
+    return apply_all(store, p, n, true);
+}
+
+bool
+sa_cat_apply_record(struct sa_store *store, const uint8_t *p, size_t n)
+{
+    return apply_all(store, p, n, false);
 }

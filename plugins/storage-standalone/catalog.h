@@ -139,10 +139,11 @@ void sa_cat_put_topic(GByteArray *out, const sa_topic *topic, uint32_t op);
 void sa_cat_put_group(GByteArray *out, const sa_group *group, uint32_t op);
 /* All topics and groups that are there. lock held. */
 void sa_cat_put_all(GByteArray *out, sa_catalog *cat);
-/* Takes over an entry; what is newer is decided by the order of calls. row: it comes from a row or a
- * footer, whose offsets count too; else from a record, which the rows do not know yet. Recovery. */
-void sa_cat_apply(struct sa_store *store, const sa_cat_entry *entry, bool row);
-/* Applies every entry of a blob. */
-bool sa_cat_apply_all(struct sa_store *store, const uint8_t *p, size_t n, bool row);
+/* Recovery: entries are taken over, what is newer is decided by the order of calls. Rows and footers
+ * tell offsets too; what comes from footers and records is dirty, the rows do not know it. */
+void sa_cat_apply_row(struct sa_store *store, const sa_cat_entry *entry);
+/* False: the bytes are not entries. */
+bool sa_cat_apply_footer(struct sa_store *store, const uint8_t *p, size_t n);
+bool sa_cat_apply_record(struct sa_store *store, const uint8_t *p, size_t n);
 
 #endif

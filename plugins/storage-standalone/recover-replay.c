@@ -61,7 +61,7 @@ apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body
     case SA_COMMIT:
         return sa_commit_apply(store, lsn, body, head->body);
     case SA_CATALOG:
-        return sa_cat_apply_all(store, body, head->body, false);
+        return sa_cat_apply_record(store, body, head->body);
     case SA_START:
         part = sa_catalog_part(&store->cat, head->partition);
         if (part != NULL && head->offset > atomic_load(&part->first)) {

@@ -111,7 +111,7 @@ each_catalog(void *ctx, const MDB_val *key, const MDB_val *value)
         r->corrupt = true;
         return false;
     }
-    sa_cat_apply(r->store, &entry, true);
+    sa_cat_apply_row(r->store, &entry);
     return true;
 }
 

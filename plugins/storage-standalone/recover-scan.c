@@ -84,7 +84,8 @@ load_footer(sa_recovery *r, sa_segment *seg, int fd)
     return seg->dir != NULL;
 }
 
-/* The catalogue of the newest footer that has a good one: where the index does not know better. */
+/* The catalogue of the newest footer that has a good one and no rows: it is younger than the index,
+ * and stands in for CATALOG records that are damaged. */
 static void
 load_catalog(sa_recovery *r)
 {
@@ -92,7 +93,7 @@ load_catalog(sa_recovery *r)
     for (uint32_t i = store->segs.n; i > 0; i--) {
         sa_segment *seg = store->segs.all[i - 1];
         sa_trailer t;
-        if (seg->state != SA_SEG_SEALED)
+        if (seg->state != SA_SEG_SEALED || seg->rows)
             continue;
         int fd = sa_seg_use(store, seg);
         if (fd < 0)
@@ -102,7 +103,7 @@ load_catalog(sa_recovery *r)
                     && (cat = read_block(store, fd, 8ull * t.cat, t.cat_bytes)) != NULL
                     && sa_crc32c(0, cat, t.cat_bytes) == t.cat_crc;
         if (good)
-            good = sa_cat_apply_all(store, cat, t.cat_bytes, true);
+            good = sa_cat_apply_footer(store, cat, t.cat_bytes);
         free(cat);
         sa_seg_leave(store, seg);
         if (good)
@@ -173,6 +174,26 @@ mend_head(sa_recovery *r, sa_segment *seg)
         store->io->datasync(store->io->ctx, seg->fd);
 }
 
+/* A file without a good header: it was being made when the process ended, or it is damaged. */
+static void
+judge_head(sa_recovery *r, sa_segment *seg, bool newest)
+{
+    sa_scanned *s = seg->state != SA_SEG_SEALED
+                        ? g_ptr_array_index(r->scanned, r->scanned->len - 1) : NULL;
+    if (s != NULL)
+        s->headless = true;
+    if (s == NULL || s->items->len > 0) {
+        mend_head(r, seg);
+    } else if (newest) {
+        sa_count(&r->store->stats.torn, 1);
+        sa_say(r->store, EMESH_LOG_NOTICE, "%s/log/%016llx.seg has no header and no record: it was "
+               "being made at the end of the last life, or was cut", r->store->path,
+               (unsigned long long)seg->base);
+    } else {
+        say_area(r, seg, 0, "header and records are gone");
+    }
+}
+
 static int32_t
 take_file(sa_recovery *r, const sa_file *file, uint64_t next_base)
 {
@@ -201,10 +222,10 @@ take_file(sa_recovery *r, const sa_file *file, uint64_t next_base)
     seg->size = file->size;
     seg->epoch = state == SA_HEAD_OK ? head.epoch : 0;
     r->top = MAX(r->top, last);
-    bool sealed = load_footer(r, seg, fd);
-    if (state != SA_HEAD_OK && file->size > 0)
-        mend_head(r, seg);
-    return sealed ? EMESH_OK : scan_file(r, seg, file->size);
+    int32_t code = load_footer(r, seg, fd) ? EMESH_OK : scan_file(r, seg, file->size);
+    if (state != SA_HEAD_OK)
+        judge_head(r, seg, next_base == 0);
+    return code;
 }
 
 int32_t
@@ -221,8 +242,7 @@ sa_recover_files(sa_recovery *r)
         if (code != EMESH_OK)
             return code;
     }
-    if (r->rebuild)
-        load_catalog(r);
+    load_catalog(r);
     return EMESH_OK;
 }
 
@@ -279,10 +299,11 @@ sa_recover_mark(sa_recovery *r)
             }
         }
         bool more = k + 1 < r->scanned->len && r->durable >= s->seg->last;
-        if (more && !s->closed && !s->footer && s->items->len > 0)
-            say_area(r, s->seg, s->stop - s->seg->base, "its end is missing");
-        else if (s->items->len > 0 && s->size < s->seg->last - s->seg->base && !s->footer
-                 && s->stop - s->seg->base >= s->size)
+        if (s->footer || (s->headless && s->items->len == 0))
+            continue;
+        if (s->size < s->seg->last - s->seg->base && s->stop - s->seg->base >= s->size)
             say_area(r, s->seg, s->size, "the file is cut there");
+        else if (more && !s->closed)
+            say_area(r, s->seg, s->stop - s->seg->base, "its end is missing");
     }
 }

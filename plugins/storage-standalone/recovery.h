@@ -25,6 +25,7 @@ typedef struct sa_scanned { /* a segment without footer */
     uint64_t stop; /* LSN where the records end */
     uint64_t size; /* of the file */
     bool footer, closed;
+    bool headless; /* its header is not good */
 } sa_scanned;
 
 typedef struct sa_recovery {

@@ -7,8 +7,11 @@
 #include <stdbool.h>
 
 char *folder_make(void);
+/* In memory where the machine has such a place, else as above: for tests that open thousands. */
+char *folder_make_fast(void);
+bool folder_is_fast(void);
 void folder_remove(const char *dir);
-char *folder_copy(const char *dir); /* a new folder with the same files */
+char *folder_copy(const char *dir); /* a new folder beside it with the same files */
 /* True in the child. Before any thread exists in this process. */
 bool folder_fork(void);
 _Noreturn void folder_die(void); /* without any goodbye: as kill -9 */

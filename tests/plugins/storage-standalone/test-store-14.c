@@ -97,7 +97,7 @@ make(const char *dir, char **old_index)
 static void
 test_index(void)
 {
-    g_autofree char *dir = folder_make();
+    g_autofree char *dir = folder_make_fast();
     g_autofree char *old_index = NULL;
     make(dir, &old_index);
     for (int how = 0; how < 6; how++) {
@@ -141,7 +141,7 @@ test_index(void)
 static void
 test_dead_starts(void)
 {
-    g_autofree char *dir = folder_make();
+    g_autofree char *dir = folder_make_fast();
     g_autofree char *old_index = NULL;
     make(dir, &old_index);
     g_autofree char *starts = g_build_filename(dir, "index", "starts", NULL);

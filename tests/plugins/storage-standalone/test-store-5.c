@@ -156,7 +156,7 @@ note_acked(GArray *acked, uint64_t from, const shared *state)
 static void
 twice(const char *first, uint32_t skip, const char *second, shared *state)
 {
-    g_autofree char *dir = folder_make();
+    g_autofree char *dir = folder_make_fast();
     g_autoptr(GArray) acked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     const char *at[2] = { first, second };
     memset(state, 0, sizeof *state);
