@@ -123,6 +123,14 @@ hand_over(emesh_bus_lane *lane, emesh_batch *batch, uint32_t n)
     store->inst->storage.append(loop->lane, batch->array, n);
 }
 
+/* One is always let through, however large. */
+static bool
+fits(const emesh_store *store, uint64_t events, uint64_t bytes, const emesh_pending *p)
+{
+    return events == 0 ||
+           (events < store->window_events && bytes + p->bytes <= store->window_bytes);
+}
+
 /* How many of the waiting items the store's window admits; counts them as under way. */
 static uint32_t
 admit(emesh_batch *batch)
@@ -160,6 +168,19 @@ count_topics(const emesh_batch *batch, uint32_t n)
     }
 }
 
+/* The window is full, perhaps with appends of other lanes only: whoever takes a result of theirs
+ * wakes this lane. Looked at once more behind the mark, as the last of them may have come before. */
+static void
+await_window(emesh_bus_lane *lane, const emesh_batch *batch)
+{
+    emesh_store *store = batch->store;
+
+    __atomic_or_fetch(&store->waiting, UINT64_C(1) << (lane->id & 63u), __ATOMIC_SEQ_CST);
+    if (fits(store, __atomic_load_n(&store->under_way, __ATOMIC_SEQ_CST),
+             __atomic_load_n(&store->under_way_bytes, __ATOMIC_SEQ_CST), batch->items[batch->sent]))
+        emesh_worker_phase(lane->worker, EMESH_PHASE_APPEND, &lane->append_item);
+}
+
 static void
 batch_flush(emesh_bus_lane *lane, emesh_batch *batch)
 {
@@ -169,6 +190,8 @@ batch_flush(emesh_bus_lane *lane, emesh_batch *batch)
         count_topics(batch, n);
         hand_over(lane, batch, n);
     }
+    if (batch->sent < batch->n)
+        await_window(lane, batch);
     if (batch->sent == batch->n) {
         batch->sent = batch->n = 0;
     } else if (batch->sent > 0) {
@@ -209,6 +232,28 @@ emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic)
         batch->n = kept;
 }
 
+static void
+window_mail(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    (void)mail;
+    emesh_worker_phase(here->worker, EMESH_PHASE_APPEND, &here->append_item);
+}
+
+static void
+wake_waiting(emesh_bus_lane *lane, emesh_store *store)
+{
+    emesh_bus *bus = lane->bus;
+    uint32_t n = __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE);
+    uint64_t waiting;
+
+    if (__atomic_load_n(&store->waiting, __ATOMIC_SEQ_CST) == 0)
+        return;
+    waiting = __atomic_exchange_n(&store->waiting, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < n; i++)
+        if ((waiting >> (i & 63u) & 1u) != 0)
+            emesh_mail_to(lane, bus->lanes[i], window_mail, NULL);
+}
+
 /* One result on the lane that appended. The window it frees may let waiting items go. */
 static void
 one_result(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
@@ -222,8 +267,9 @@ one_result(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
         emesh_pending_cookie(lane, p) != cookie)
         return;
     store = p->topic->store;
-    __atomic_sub_fetch(&store->under_way, 1, __ATOMIC_RELAXED);
-    __atomic_sub_fetch(&store->under_way_bytes, p->bytes, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&store->under_way_bytes, p->bytes, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&store->under_way, 1, __ATOMIC_SEQ_CST);
+    wake_waiting(lane, store);
     __atomic_sub_fetch(&p->topic->under_way, 1, __ATOMIC_RELEASE);
     emesh_publish_done(lane, cookie, code, level, reason, reason_len);
     batch = lane->batches->pdata[store->index];

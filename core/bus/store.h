@@ -17,6 +17,7 @@ struct emesh_store {
     uint32_t window_events;
     uint32_t under_way;         /* atomic: appends handed over */
     uint64_t under_way_bytes;   /* atomic */
+    uint64_t waiting;           /* atomic: lanes (id modulo 64) whose appends the window holds */
     bool ready;                 /* [main] */
 };
 

@@ -250,6 +250,12 @@ mesh_on_lane(mesh *m, uint32_t lane, void (*fn)(void *ctx), void *ctx)
     mesh_on_worker(m->workers[lane % m->n_workers], fn, ctx);
 }
 
+void
+mesh_post(mesh *m, uint32_t lane, emesh_job *job)
+{
+    emesh_worker_post(m->workers[lane % m->n_workers], job);
+}
+
 /* ---- up and down ---- */
 
 typedef struct upping {
@@ -548,6 +554,15 @@ publish_on_lane(void *ctx)
     p->taken = taken > 0 ? (uint32_t)taken : 0;
     for (uint32_t i = 0; i < p->n; i++)
         emesh_event_unref(items[i].event);
+}
+
+uint32_t
+mesh_publish_here(mesh_client *c, const char *topic, const char *prefix, uint32_t n, size_t size)
+{
+    publishing p = { .c = c, .topic = topic, .prefix = prefix, .n = n, .size = size };
+
+    publish_on_lane(&p);
+    return p.taken;
 }
 
 uint32_t

@@ -24,6 +24,8 @@ emesh_bus *mesh_bus(mesh *m);
 void mesh_wait(bool (*done)(void *ctx), void *ctx);
 /* Runs fn on a worker and waits for it. */
 void mesh_on_lane(mesh *m, uint32_t lane, void (*fn)(void *ctx), void *ctx);
+/* Has a job run on a worker some time. */
+void mesh_post(mesh *m, uint32_t lane, emesh_job *job);
 void mesh_on_worker(emesh_worker *worker, void (*fn)(void *ctx), void *ctx);
 
 mesh_client *mesh_client_new(mesh *m, uint32_t lane);
@@ -31,6 +33,9 @@ void mesh_client_close(mesh_client *c, uint32_t how);
 /* Publishes n events in one call with ids PREFIX0 …; returns how many were accepted. */
 uint32_t mesh_publish(mesh_client *c, const char *topic, const char *prefix, uint32_t n,
                       size_t size);
+/* The same from a job that runs on the client's lane (mesh_post). */
+uint32_t mesh_publish_here(mesh_client *c, const char *topic, const char *prefix, uint32_t n,
+                           size_t size);
 /* Waits until n results have come in all; returns how many of them were code 0. */
 uint32_t mesh_results(mesh_client *c, uint32_t n);
 int32_t mesh_last_code(mesh_client *c);

@@ -5,6 +5,8 @@
  * over the smallest honest store, whose groups' positions core keeps, and, with MESH_OPTIONS, over
  * the embedded one, which keeps them itself.
  */
+#include "bus/append.h"
+#include "bus/lane.h"
 #include "bus/topic.h"
 #include "harness/mesh.h"
 
@@ -16,6 +18,7 @@
 #define DELETE_CODE EMESH_OK
 #else
 #define MESH_OPTIONS NULL
+#define STORE_HAS_ONE_LANE 1 /* and answers at once, there */
 #define DELETE_CODE EMESH_E_UNSUPPORTED /* this store cannot delete; nothing is lost */
 #endif
 
@@ -317,6 +320,49 @@ test_silent_one_leaves(void)
     mesh_free(m);
 }
 
+#ifdef STORE_HAS_ONE_LANE
+typedef struct crowded {
+    mesh *m;
+    mesh_client *late;
+    emesh_job job;
+} crowded;
+
+/* On lane 0: waits until the store's window is full of lane 1's appends, whose results cannot come
+ * while this lane, where the store lives, is kept here. */
+static void
+append_behind_a_full_window(emesh_job *job)
+{
+    crowded *cr = (crowded *)((char *)job - offsetof(crowded, job));
+    emesh_store *store = mesh_bus(cr->m)->stores->pdata[0];
+    emesh_bus_lane *lane = mesh_bus(cr->m)->lanes[0];
+
+    while (__atomic_load_n(&store->under_way, __ATOMIC_RELAXED) < store->window_events)
+        g_thread_yield();
+    mesh_publish_here(cr->late, "t", "late", 1, 10);
+    emesh_append_flush(&lane->append_item);
+}
+
+/* What waits for the store's window goes on although only another lane's results empty it. */
+static void
+test_window_of_other_lanes(void)
+{
+    mesh *m = up("[daemon]\npublisher-events = 2000\n");
+    mesh_client *many = mesh_client_new(m, 1);
+    crowded cr = { .m = m, .late = mesh_client_new(m, 0) };
+
+    mesh_publish(many, "t", "a", 1, 10); /* both lanes know the topic */
+    mesh_publish(cr.late, "t", "a", 1, 10);
+    mesh_results(many, 1);
+    mesh_results(cr.late, 1);
+    cr.job.run = append_behind_a_full_window;
+    mesh_post(m, 0, &cr.job);
+    mesh_publish(many, "t", "b", 1500, 10);
+    g_assert_cmpuint(mesh_results(cr.late, 2), ==, 2);
+    g_assert_cmpuint(mesh_results(many, 1501), ==, 1501);
+    mesh_free(m);
+}
+#endif
+
 /* Events so large that bytes run out long before the records that were asked for. */
 static void
 test_bytes_run_out(void)
@@ -417,6 +463,9 @@ main(int argc, char **argv)
     g_test_add_func("/mesh/group-goes-on", test_group_goes_on);
     g_test_add_func("/mesh/unsettled-stays", test_unsettled_stays);
     g_test_add_func("/mesh/silent-one-leaves", test_silent_one_leaves);
+#ifdef STORE_HAS_ONE_LANE
+    g_test_add_func("/mesh/window-of-other-lanes", test_window_of_other_lanes);
+#endif
     g_test_add_func("/mesh/bytes-run-out", test_bytes_run_out);
     g_test_add_func("/mesh/every-id-once", test_every_id_once);
     return g_test_run();
