@@ -214,7 +214,7 @@ emesh_append_flush(emesh_phased *item)
 }
 
 void
-emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic)
+emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool away)
 {
     emesh_batch *batch = topic->store->index < lane->batches->len
                              ? lane->batches->pdata[topic->store->index]
@@ -224,7 +224,8 @@ emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic)
     for (uint32_t i = 0; batch != NULL && i < batch->n; i++) {
         emesh_pending *p = batch->items[i];
         if (p->topic == topic)
-            emesh_pending_end(lane, p, EMESH_E_NOT_FOUND, 0, "the topic is being deleted");
+            emesh_pending_end(lane, p, away ? EMESH_E_UNAVAILABLE : EMESH_E_NOT_FOUND, 0,
+                              away ? "the store is away" : "the topic is being deleted");
         else
             batch->items[kept++] = p;
     }

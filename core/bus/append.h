@@ -16,8 +16,8 @@ struct emesh_batch { /* of one lane for one store */
 
 /* [lane] Queues a pending whose topic is known; it leaves in the APPEND phase. */
 void emesh_append_queue(emesh_bus_lane *lane, emesh_pending *pending);
-/* [lane] Refuses what waits here for a topic that goes. */
-void emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic);
+/* [lane] Refuses what waits here for a topic that goes; away: its store goes, for a while. */
+void emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool away);
 /* The APPEND phase of a lane. */
 void emesh_append_flush(emesh_phased *item);
 void emesh_batch_free(emesh_batch *batch);

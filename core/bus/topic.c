@@ -150,7 +150,7 @@ forget_run(emesh_job *job)
         if (s->last_topic == f->topic)
             s->last_topic = NULL;
     }
-    emesh_append_drop_topic(lane, f->topic);
+    emesh_append_drop_topic(lane, f->topic, f->pause);
     if (g_hash_table_remove(lane->topics, f->topic->name))
         emesh_bus_topic_unref(f->topic);
     emesh_delivery_end_topic(lane->delivery, f->topic, f->pause, forget_ended, f);
