@@ -187,19 +187,15 @@ emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
     return moved;
 }
 
-/* Takes a slot out of one of the two ready lists; rare (revoke), so a walk is fine. */
+/* Takes the slots of one window, known by its place, out of one of the two ready lists. */
 static void
-unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, const emesh_window *window)
+unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, uint16_t place)
 {
     uint32_t last = 0;
 
     for (uint32_t *at = head; *at != 0;) {
         emesh_slot *slot = emesh_slot_at(slots, *at - 1);
-        bool ours = false;
-        for (uint32_t i = 0; i < window->order.n && !ours; i++)
-            ours = window->order.at[(window->order.head + i) & (window->order.room - 1)] ==
-                   *at - 1;
-        if (ours) {
+        if (slot->partition == place) {
             *at = slot->next;
             slots->ready--;
         } else {
@@ -213,8 +209,13 @@ unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, const emesh_win
 void
 emesh_slots_forget(emesh_slots *slots, emesh_window *window)
 {
-    unlink_ready(slots, &slots->ready_head, &slots->ready_tail, window);
-    unlink_ready(slots, &slots->returned_head, &slots->returned_tail, window);
+    uint16_t place;
+
+    if (window->order.n == 0)
+        return;
+    place = emesh_slot_at(slots, emesh_queue_peek(&window->order))->partition;
+    unlink_ready(slots, &slots->ready_head, &slots->ready_tail, place);
+    unlink_ready(slots, &slots->returned_head, &slots->returned_tail, place);
     while (window->order.n > 0) {
         uint32_t index = emesh_queue_pop(&window->order);
         drop_event(slots, emesh_slot_at(slots, index));
