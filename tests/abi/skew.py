@@ -3,21 +3,25 @@
 """Old and new plugins in old and new daemons. "New" is what newer.py makes of the headers: every struct
 that may grow is one member longer. A daemon is built once more against them, from the same sources with
 the same flags, and so are a store and a protocol; then each of the four pairs carries events from a
-publisher to a store and on to a subscriber, who acknowledges them. What is new is also used once: a
+publisher to a store and on to a subscriber, who acknowledges them; once with the smallest plugins and
+once with those that ship. What is new is also used once: a
 publish that means more than the old daemon knows is refused as TOO_NEW, a record is delivered all the
 same. Under a sanitizer build all of it is sanitized."""
 import json
 import os
+import select
 import shlex
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCE, BUILD = Path(os.environ["EMESH_SOURCE"]), Path(os.environ["EMESH_BUILD"])
 sys.path.insert(0, str(SOURCE / "tests" / "python"))
+import wire  # pylint: disable=wrong-import-position
 from daemon import Daemon  # pylint: disable=wrong-import-position
 
 API = SOURCE / "plugin-api" / "include"
@@ -28,6 +32,7 @@ CONF = {
     "50-store.conf": "[instance]\ncomponent = storage-memory\n",
     "60-line.conf": "[instance]\ncomponent = protocol-line\n[options]\nlisten = 127.0.0.1:0\n",
 }
+SHIPPED = ["protocol-tcp", "storage-standalone"]
 
 
 def run(argv, **more):
@@ -107,6 +112,23 @@ def build_plugins(include, folder):
         run([*flags, folder / f"{source}.c", "-o", folder / f"{module}.so"])
 
 
+def build_shipped(include, folder):
+    """The plugins that ship, from the commands of the build."""
+    with open(BUILD / "compile_commands.json", encoding="utf-8") as file:
+        all_commands = json.load(file)
+    libraries = subprocess.run(["pkg-config", "--libs", "glib-2.0", "lmdb"], check=True,
+                               capture_output=True, text=True).stdout.split()
+    for name in SHIPPED:
+        commands = [c for c in all_commands if c["output"].startswith(f"plugins/{name}/")]
+        jobs = [(c, folder / f"{name}-{i}.o") for i, c in enumerate(commands)]
+        with ThreadPoolExecutor(2) as pool:
+            for _ in pool.map(lambda j: run(variant(j[0]["command"], include, j[1]), cwd=BUILD),
+                              jobs):
+                pass
+        run([*compiler(commands), *sanitizers(commands), "-shared", *(o for _, o in jobs), "-o",
+             folder / f"{name}.so", *libraries, "-pthread"])
+
+
 def use(daemon, topic, wanted):
     """One event to the topic: its result, and its delivery if it was taken."""
     with socket.create_connection(("127.0.0.1", daemon.port("line")), timeout=30) as peer:
@@ -146,6 +168,57 @@ def carry(daemon_path, plugins, too_new):
         assert code == 0, (code, daemon.words())
 
 
+def report(number, name, test, *args):
+    try:
+        test(*args)
+        print(f"ok {number} - {name}", flush=True)
+    except Exception as error:  # pylint: disable=broad-except
+        print(f"not ok {number} - {name}", flush=True)
+        print("# " + str(error).replace("\n", "\n# "), flush=True)
+
+
+def await_frames(connection, cmd, wanted):
+    """The first `wanted` frames with this command."""
+    got = []
+    until = time.monotonic() + 60
+    while len(got) < wanted:
+        assert time.monotonic() < until, (cmd, len(got))
+        assert connection.flush()
+        select.select([connection.socket], [], [], 0.2)
+        frames = connection.receive()
+        assert frames is not None, (cmd, len(got))
+        got += [(h, b) for h, b in frames if h["cmd"] == cmd]
+    return got
+
+
+def carry_shipped(daemon_path, plugins):
+    """The same over EventMesh TCP, and the embedded store: every ack and push is matched."""
+    with Daemon(binary=daemon_path, plugin_dirs=(plugins,)) as daemon:
+        port = daemon.port()
+        reader = wire.Connection(port, "readers", "sub")
+        reader.subscribe("orders")
+        reader.set_live(listen=True)
+        writer = wire.Connection(port, "writers", "pub")
+        writer.set_live()
+        for i in range(EVENTS):
+            writer.unsent += wire.publish("orders", f"s{i}", f"event {i}")
+        acks = await_frames(writer, "ASYNC_MESSAGE_TO_SERVER_ACK", EVENTS)
+        assert sorted(h["seq"] for h, _ in acks) == sorted(f"s{i}" for i in range(EVENTS))
+        assert all(h["code"] == 0 for h, _ in acks), acks[0]
+        pushes = await_frames(reader, "ASYNC_MESSAGE_TO_CLIENT", EVENTS)
+        texts = [json.loads(b)["body"] for _, b in pushes]
+        assert texts == [f"event {i}" for i in range(EVENTS)], texts[:5]
+        for header, body in pushes:
+            reader.unsent += wire.frame("ASYNC_MESSAGE_TO_CLIENT_ACK", header["seq"], body)
+        assert reader.flush()
+        rows = daemon.ctl("topic", "list")
+        assert any(row.get("topic", row.get("name")) == "orders" for row in rows), rows
+        reader.close()
+        writer.close()
+        code = daemon.stop()
+        assert code == 0, (code, daemon.words())
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="emesh-skew-") as place:
         folder = Path(place)
@@ -154,19 +227,20 @@ def main():
         run([sys.executable, SOURCE / "tests" / "abi" / "newer.py", API, include])
         daemons = {"old": BUILD / "core" / "eventmeshd", "new": build_daemon(include, folder)}
         build_plugins(include, folder / "new")
+        build_shipped(include, folder / "new")
         plugins = {"old": BUILD / "tests" / "abi", "new": folder / "new"}
-        print("1..4")
+        shipped = {"old": BUILD / "plugins", "new": folder / "new"}
+        print("1..8")
         number = 0
         for host in daemons:
             for plugin in plugins:
+                too_new = (host, plugin) == ("old", "new")
                 number += 1
-                name = f"{plugin} plugins in the {host} daemon"
-                try:
-                    carry(daemons[host], plugins[plugin], (host, plugin) == ("old", "new"))
-                    print(f"ok {number} - {name}", flush=True)
-                except Exception as error:  # pylint: disable=broad-except
-                    print(f"not ok {number} - {name}", flush=True)
-                    print("# " + str(error).replace("\n", "\n# "), flush=True)
+                report(number, f"{plugin} fixtures in the {host} daemon", carry, daemons[host],
+                       plugins[plugin], too_new)
+                number += 1
+                report(number, f"{plugin} shipped plugins in the {host} daemon", carry_shipped,
+                       daemons[host], shipped[plugin])
 
 
 main()

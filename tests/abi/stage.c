@@ -38,12 +38,22 @@ stage_open(stage *s)
     s->env.log = emesh_log_new(STDERR_FILENO, g_test_verbose() ? EMESH_LOG_DEBUG : 0);
 }
 
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) entries = g_dir_open(path, 0, NULL);
+    const char *entry;
+
+    while (entries != NULL && (entry = g_dir_read_name(entries)) != NULL) {
+        g_autofree char *child = g_build_filename(path, entry, NULL);
+        remove_tree(child);
+    }
+    g_remove(path);
+}
+
 void
 stage_close(stage *s)
 {
-    g_autoptr(GDir) entries = g_dir_open(s->data, 0, NULL);
-    const char *entry;
-
     for (uint32_t i = 0; i < 2; i++)
         emesh_worker_stop(s->workers[i]);
     while (g_main_context_iteration(NULL, FALSE))
@@ -54,11 +64,7 @@ stage_close(stage *s)
     emesh_worker_free(s->env.main);
     emesh_services_free(s->services);
     emesh_log_free(s->env.log);
-    while ((entry = g_dir_read_name(entries)) != NULL) {
-        g_autofree char *path = g_build_filename(s->data, entry, NULL);
-        g_rmdir(path);
-    }
-    g_rmdir(s->data);
+    remove_tree(s->data);
     g_free(s->data);
 }
 

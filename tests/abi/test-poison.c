@@ -247,10 +247,11 @@ store_day(emesh_inst *inst)
 }
 
 static void
-one_life(stage *s, const emesh_plugin *plugin, const char *text, void (*live)(emesh_inst *inst))
+one_life(stage *s, const emesh_plugin *plugin, const char *name, const char *text,
+         void (*live)(emesh_inst *inst))
 {
     g_autoptr(GError) error = NULL;
-    emesh_inst *inst = stage_try(s, plugin, "one", text, &error);
+    emesh_inst *inst = stage_try(s, plugin, name, text, &error);
 
     if (inst == NULL) {
         g_assert_true(poison_has_failed());
@@ -276,8 +277,9 @@ every_failure(const emesh_plugin *plugin, const char *text, void (*live)(emesh_i
     stage_open(&s);
     poison_services(&s);
     for (uint32_t n = 0; n < 1000; n++) { /* 0: nothing fails */
+        g_autofree char *name = g_strdup_printf("life-%u", n); /* with a data folder of its own */
         poison_fail_at(n);
-        one_life(&s, plugin, text, live);
+        one_life(&s, plugin, name, text, live);
         if (n > 0 && !poison_has_failed())
             break;
         g_assert_cmpuint(n, <, 999);
@@ -290,6 +292,12 @@ static void
 test_store_memory(void)
 {
     every_failure(open_plugin("storage-memory"), "", store_day);
+}
+
+static void
+test_storage_standalone(void)
+{
+    every_failure(open_plugin("storage-standalone"), "", store_day);
 }
 
 /* ---- a protocol's day ---- */
@@ -371,8 +379,8 @@ test_thousand_lives(void)
     poison_services(&s);
     poison_fail_at(0);
     for (uint32_t i = 0; i < 1000; i++) {
-        one_life(&s, store, "", store_day);
-        one_life(&s, line, "[options]\nlisten = 127.0.0.1:0\n", line_day);
+        one_life(&s, store, "store", "", store_day);
+        one_life(&s, line, "line", "[options]\nlisten = 127.0.0.1:0\n", line_day);
         if (i == 10) { /* what is made once, is made by now */
             fds = entries_of("/proc/self/fd");
             threads = entries_of("/proc/self/task");
@@ -386,11 +394,13 @@ test_thousand_lives(void)
 int
 main(int argc, char **argv)
 {
-    const char *dirs[] = { g_getenv("EMESH_FIXTURES"), NULL };
+    g_autofree char *plugins = g_build_filename(g_getenv("EMESH_BUILD"), "plugins", NULL);
+    const char *dirs[] = { plugins, g_getenv("EMESH_FIXTURES"), NULL };
 
     g_test_init(&argc, &argv, NULL);
     loader = emesh_loader_new(dirs, NULL, NULL);
     g_test_add_func("/abi/poison/store-memory", test_store_memory);
+    g_test_add_func("/abi/poison/storage-standalone", test_storage_standalone);
     g_test_add_func("/abi/poison/protocol-line", test_protocol_line);
     g_test_add_func("/abi/poison/thousand-lives", test_thousand_lives);
     int result = g_test_run();
