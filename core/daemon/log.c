@@ -194,8 +194,7 @@ tell_dropped(emesh_log *log, const char *name, uint32_t dropped)
     char text[64];
 
     put_head(log, &line, EMESH_LOG_WARNING, name);
-    put(&line, text,
-        (size_t)snprintf(text, sizeof text, "%u lines suppressed", dropped));
+    put(&line, text, (size_t)snprintf(text, sizeof text, "%u lines suppressed", dropped));
     leave(log, &line);
 }
 

@@ -32,8 +32,7 @@ static void
 restart_due(emesh_alarm *alarm)
 {
     struct emesh_inst_private *priv =
-        (struct emesh_inst_private *)((char *)alarm -
-                                      offsetof(struct emesh_inst_private, restart));
+        (struct emesh_inst_private *)((char *)alarm - offsetof(struct emesh_inst_private, restart));
 
     __atomic_fetch_add(&priv->restarts, 1, __ATOMIC_RELAXED);
     emesh_inst_begin_up(priv->lanes[0].loop.inst);
@@ -303,8 +302,7 @@ drain(emesh_inst *inst)
     emesh_worker_alarm(priv->env.main, &priv->limit, priv->down_deadline);
     priv->pending_ops = inst->n_loops;
     for (uint32_t i = 0; i < inst->n_loops; i++)
-        priv->lanes[i].op =
-            emesh_op_new(inst, priv->env.main, NULL, drained, &priv->lanes[i]);
+        priv->lanes[i].op = emesh_op_new(inst, priv->env.main, NULL, drained, &priv->lanes[i]);
     emesh_lanes_each(inst, EMESH_LANES_ALL, drain_on_lane, drain_check);
 }
 
@@ -379,8 +377,8 @@ destroy_only(emesh_job *job)
 }
 
 void
-emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns,
-                void (*done)(void *ctx, emesh_inst *inst), void *ctx)
+emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns, void (*done)(void *ctx, emesh_inst *inst),
+                void *ctx)
 {
     struct emesh_inst_private *priv = inst->priv;
     g_return_if_fail(priv->down_done == NULL);

@@ -167,7 +167,9 @@ emesh_inst_forget_report(emesh_inst *inst)
 static emesh_attr
 about(const char *name, const char *value)
 {
-    return (emesh_attr){ .name = name, .name_len = (uint32_t)strlen(name), .value = value,
+    return (emesh_attr){ .name = name,
+                         .name_len = (uint32_t)strlen(name),
+                         .value = value,
                          .value_len = (uint32_t)strlen(value) };
 }
 

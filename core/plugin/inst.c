@@ -15,9 +15,9 @@
 const char *
 emesh_inst_state_name(emesh_inst_state state)
 {
-    static const char *const names[] = { "loaded",   "created",   "starting", "attaching",
-                                         "running",  "draining",  "detaching", "stopping",
-                                         "stopped",  "failed" };
+    static const char *const names[] = { "loaded",  "created",  "starting",  "attaching",
+                                         "running", "draining", "detaching", "stopping",
+                                         "stopped", "failed" };
 
     return (size_t)state < G_N_ELEMENTS(names) ? names[state] : "unknown";
 }
@@ -30,17 +30,17 @@ code_name(int32_t code)
         int32_t code;
         const char *name;
     } names[] = {
-        { EMESH_E_INVALID, "invalid" },       { EMESH_E_UNSUPPORTED, "unsupported" },
-        { EMESH_E_TOO_NEW, "too-new" },       { EMESH_E_STATE, "state" },
-        { EMESH_E_STALE, "stale" },           { EMESH_E_DENIED, "denied" },
-        { EMESH_E_NOT_FOUND, "not-found" },   { EMESH_E_EXISTS, "exists" },
-        { EMESH_E_TOO_LARGE, "too-large" },   { EMESH_E_CONFIG, "config" },
-        { EMESH_E_BUSY, "busy" },             { EMESH_E_UNAVAILABLE, "unavailable" },
-        { EMESH_E_NO_MEMORY, "no-memory" },   { EMESH_E_NO_SPACE, "no-space" },
-        { EMESH_E_TIMEOUT, "timeout" },       { EMESH_E_LOST, "lost" },
-        { EMESH_E_CANCELED, "canceled" },     { EMESH_E_CLOSED, "closed" },
-        { EMESH_E_CORRUPT, "corrupt" },       { EMESH_E_IO, "io" },
-        { EMESH_E_PROTOCOL, "protocol" },     { EMESH_E_INTERNAL, "internal" },
+        { EMESH_E_INVALID, "invalid" },     { EMESH_E_UNSUPPORTED, "unsupported" },
+        { EMESH_E_TOO_NEW, "too-new" },     { EMESH_E_STATE, "state" },
+        { EMESH_E_STALE, "stale" },         { EMESH_E_DENIED, "denied" },
+        { EMESH_E_NOT_FOUND, "not-found" }, { EMESH_E_EXISTS, "exists" },
+        { EMESH_E_TOO_LARGE, "too-large" }, { EMESH_E_CONFIG, "config" },
+        { EMESH_E_BUSY, "busy" },           { EMESH_E_UNAVAILABLE, "unavailable" },
+        { EMESH_E_NO_MEMORY, "no-memory" }, { EMESH_E_NO_SPACE, "no-space" },
+        { EMESH_E_TIMEOUT, "timeout" },     { EMESH_E_LOST, "lost" },
+        { EMESH_E_CANCELED, "canceled" },   { EMESH_E_CLOSED, "closed" },
+        { EMESH_E_CORRUPT, "corrupt" },     { EMESH_E_IO, "io" },
+        { EMESH_E_PROTOCOL, "protocol" },   { EMESH_E_INTERNAL, "internal" },
     };
     static const char *const classes[] = { "ok",      "invalid",  "denied", "unavailable",
                                            "unknown", "canceled", "broken" };
@@ -56,8 +56,7 @@ emesh_inst_set_reason(emesh_inst *inst, int32_t code, const emesh_error *err)
 {
     const char *text = err != NULL ? err->text : "";
     const char *option = err != NULL ? err->option : "";
-    const char *origin =
-        option[0] != '\0' ? emesh_config_origin(inst->priv->config, option) : NULL;
+    const char *origin = option[0] != '\0' ? emesh_config_origin(inst->priv->config, option) : NULL;
 
     if (code == EMESH_OK && text[0] == '\0') {
         inst->reason[0] = '\0';
@@ -116,13 +115,13 @@ set_refusal(GError **error, emesh_refusal code, const emesh_component *component
         g_set_error(error, EMESH_REFUSED, (int)code, "E%02d %s: %s: %s", (int)code, origin,
                     err->option, text);
     else
-        g_set_error(error, EMESH_REFUSED, (int)code, "E%02d %s: %s%s%s", (int)code,
-                    component->name, err->option, err->option[0] != '\0' ? ": " : "", text);
+        g_set_error(error, EMESH_REFUSED, (int)code, "E%02d %s: %s%s%s", (int)code, component->name,
+                    err->option, err->option[0] != '\0' ? ": " : "", text);
 }
 
 bool
-emesh_inst_check(const emesh_inst_env *env, const emesh_component *component,
-                 emesh_config *config, GError **error)
+emesh_inst_check(const emesh_inst_env *env, const emesh_component *component, emesh_config *config,
+                 GError **error)
 {
     emesh_error err = { .size = sizeof err };
 
@@ -199,9 +198,8 @@ take_tables(emesh_inst *inst)
 }
 
 static emesh_inst *
-record_new(const emesh_inst_env *env, const emesh_plugin *plugin,
-           const emesh_component *component, const emesh_conf_instance *conf,
-           emesh_config *config)
+record_new(const emesh_inst_env *env, const emesh_plugin *plugin, const emesh_component *component,
+           const emesh_conf_instance *conf, emesh_config *config)
 {
     emesh_inst *inst = g_new0(emesh_inst, 1);
     struct emesh_inst_private *priv = g_new0(struct emesh_inst_private, 1);

@@ -162,7 +162,8 @@ apply_on_lane(emesh_job *job)
     g_free(call);
 }
 
-/* The steps of the descent are posted by main after these jobs, so a lane applies before it ends. */
+/* The steps of the descent are posted by main after these jobs, so a lane applies before it ends.
+ */
 void
 emesh_lanes_apply(emesh_inst *inst, emesh_config *config)
 {

@@ -25,7 +25,7 @@ struct emesh_loader {
     emesh_log *log;
 };
 
-G_DEFINE_QUARK(emesh-refused, emesh_refused)
+G_DEFINE_QUARK(emesh - refused, emesh_refused)
 
 emesh_loader *
 emesh_loader_new(const char *const *dirs, const char *prober, const char *cache)

@@ -162,7 +162,8 @@ emesh_op_complete(emesh_inst *inst, emesh_op *op, int32_t code, const emesh_erro
     if (slot == NULL)
         emesh_log_say(inst->priv->env.log, EMESH_LOG_WARNING, inst->name,
                       "bug in the plugin: it completed an operation that is not open (twice, or "
-                      "after its end), code %d; ignored", code);
+                      "after its end), code %d; ignored",
+                      code);
     else if (!cut)
         go_home(slot, code, err, result);
 }

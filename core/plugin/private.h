@@ -27,7 +27,7 @@ struct emesh_lane_rec { /* one lane of the instance; lives as long as it */
     emesh_op *op;
     int32_t code;
     emesh_error err;
-    bool attached;      /* written on the lane, read on main after its return */
+    bool attached; /* written on the lane, read on main after its return */
 };
 
 struct emesh_inst_private {
@@ -39,30 +39,30 @@ struct emesh_inst_private {
     emesh_attr about[5];
     char *data_dir;
 
-    emesh_lane_rec *lanes; /* n_loops */
-    emesh_worker **own;    /* GLIB: n_loops workers */
+    emesh_lane_rec *lanes;      /* n_loops */
+    emesh_worker **own;         /* GLIB: n_loops workers */
     emesh_listeners *listeners; /* NULL: no option group, or no address */
-    bool listening;        /* they were opened */
+    bool listening;             /* they were opened */
 
     emesh_ops ops;
     emesh_work_gate gate;
 
     /* where it stands: all [main] */
-    bool stay_up;          /* was running and nobody asked it down: start it anew when it fails */
+    bool stay_up; /* was running and nobody asked it down: start it anew when it fails */
     bool asked_down;
     bool abandoned;
     bool apply_later;
-    int32_t failure;       /* why it is being taken down, 0 = asked */
-    uint32_t pending;      /* returns awaited of the step under way */
-    uint32_t pending_ops;  /* drain */
+    int32_t failure;      /* why it is being taken down, 0 = asked */
+    uint32_t pending;     /* returns awaited of the step under way */
+    uint32_t pending_ops; /* drain */
     void (*then)(emesh_inst *inst);
-    emesh_op *step_op;     /* start or stop */
+    emesh_op *step_op; /* start or stop */
     emesh_job step_job;
-    emesh_alarm limit;     /* drain deadline; time for detach and stop */
+    emesh_alarm limit; /* drain deadline; time for detach and stop */
     emesh_alarm restart;
     uint32_t restarts_in_a_row;
     uint64_t running_since;
-    uint64_t restarts;     /* atomic */
+    uint64_t restarts; /* atomic */
     uint64_t down_deadline;
     void (*up_done)(void *ctx, emesh_inst *inst, int32_t code);
     void *up_ctx;
@@ -99,7 +99,7 @@ typedef enum emesh_lane_set { EMESH_LANES_ALL, EMESH_LANES_ATTACHED } emesh_lane
 /* [main] Runs on_lane on every lane of the set; then runs on main when each has returned. */
 void emesh_lanes_each(emesh_inst *inst, emesh_lane_set set, void (*on_lane)(emesh_lane_rec *rec),
                       void (*then)(emesh_inst *inst));
-void emesh_lane_return(emesh_lane_rec *rec); /* [lane] once for each on_lane */
+void emesh_lane_return(emesh_lane_rec *rec);                    /* [lane] once for each on_lane */
 void emesh_lanes_apply(emesh_inst *inst, emesh_config *config); /* [main] */
 
 /* ---- inst.c ---- */

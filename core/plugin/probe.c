@@ -89,8 +89,8 @@ read_answer(child *c, int64_t deadline)
             return false;
         char rest[256];
         size_t room = sizeof c->answer - 1 - c->len;
-        ssize_t got = room > 0 ? read(c->out, c->answer + c->len, room)
-                               : read(c->out, rest, sizeof rest);
+        ssize_t got =
+            room > 0 ? read(c->out, c->answer + c->len, room) : read(c->out, rest, sizeof rest);
         if (got == 0 || (got < 0 && errno != EINTR))
             return true;
         if (got > 0 && room > 0)

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* [main] Runs `prober --probe path`, 2 s at most. Its refusal, or CRASHED, or SLOW, is the error. */
+/* [main] Runs `prober --probe path`, 2 s at most. Its refusal, or CRASHED, or SLOW, is the error.
+ */
 bool emesh_probe_run(const char *prober, const char *path, GError **error);
 
 /* The files that passed, by device, inode, mtime in ns and size; only good verdicts are kept, so a

@@ -105,8 +105,7 @@ attach_on_lane(emesh_lane_rec *rec)
     rec->code = EMESH_OK;
     if (inst->life.attach != NULL) {
         lane = NULL;
-        rec->code =
-            inst->life.attach(inst->self, &rec->loop, rec->loop.index, &lane, &rec->err);
+        rec->code = inst->life.attach(inst->self, &rec->loop, rec->loop.index, &lane, &rec->err);
     }
     rec->loop.lane = lane;
     rec->attached = rec->code == EMESH_OK;

@@ -49,8 +49,12 @@ event_new(void)
                                         { "source", "/test", 6, 5, 0, 0 },
                                         { "type", "t", 4, 1, 0, 0 } };
     const emesh_part data = { "hello", 5, NULL };
-    const emesh_event_view view = { .size = sizeof view, .data_form = EMESH_DATA_TEXT,
-                                    .attrs = attrs, .n_attrs = 3, .data = &data, .n_data = 1,
+    const emesh_event_view view = { .size = sizeof view,
+                                    .data_form = EMESH_DATA_TEXT,
+                                    .attrs = attrs,
+                                    .n_attrs = 3,
+                                    .data = &data,
+                                    .n_data = 1,
                                     .data_len = 5 };
     const emesh_event *event = NULL;
 
@@ -63,8 +67,9 @@ deliver(const call *c)
 {
     const emesh_loop *loop = c->session->loop;
     uint32_t stride = loop->inst->layout.delivery;
-    emesh_delivery item = { .id = 0x42, .event = event_new(), .topic = { "t", 1 },
-                            .partition = { "0", 1 }, .attempt = 1 };
+    emesh_delivery item = {
+        .id = 0x42, .event = event_new(), .topic = { "t", 1 }, .partition = { "0", 1 }, .attempt = 1
+    };
     char *array = poison_page(stride);
 
     item.topic.ptr = poison_copy("t", 1);
@@ -205,8 +210,8 @@ client_settle(emesh_session *session, const emesh_settle *items, uint32_t n)
 
 static void
 client_command(emesh_session *session, const char *verb, const emesh_attr *args, uint32_t n,
-               void (*done)(void *ctx, int32_t code, const emesh_error *err,
-                            const emesh_attr *row, uint32_t n_row, uint32_t more),
+               void (*done)(void *ctx, int32_t code, const emesh_error *err, const emesh_attr *row,
+                            uint32_t n_row, uint32_t more),
                void *ctx)
 {
     (void)session, (void)verb, (void)args, (void)n;

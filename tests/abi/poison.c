@@ -202,9 +202,15 @@ event_encode(const emesh_host *host, uint32_t form, const emesh_event *const *ev
 }
 
 const emesh_event_api poison_event = {
-    .size = sizeof poison_event, .buf = event_buf,       .buf_ref = event_buf_ref,
-    .buf_unref = event_buf_unref, .build = event_build,  .ref = event_ref,
-    .unref = event_unref,        .view = event_view,     .decode = event_decode,
+    .size = sizeof poison_event,
+    .buf = event_buf,
+    .buf_ref = event_buf_ref,
+    .buf_unref = event_buf_unref,
+    .build = event_build,
+    .ref = event_ref,
+    .unref = event_unref,
+    .view = event_view,
+    .decode = event_decode,
     .encode = event_encode,
 };
 
@@ -352,8 +358,12 @@ store_replied(const emesh_host *host, const emesh_event *const *events, uint32_t
 }
 
 const emesh_store_api poison_store = {
-    .size = sizeof poison_store,    .ready = store_ready,         .appended = store_appended,
-    .records = store_records,       .partition = store_partition, .replied = store_replied,
+    .size = sizeof poison_store,
+    .ready = store_ready,
+    .appended = store_appended,
+    .records = store_records,
+    .partition = store_partition,
+    .replied = store_replied,
 };
 
 poison_heard

@@ -99,8 +99,7 @@ stage_wait_flag(const bool *flag)
 }
 
 emesh_inst *
-stage_try(stage *s, const emesh_plugin *plugin, const char *name, const char *text,
-          GError **error)
+stage_try(stage *s, const emesh_plugin *plugin, const char *name, const char *text, GError **error)
 {
     const emesh_component *component = plugin->components[0];
     g_autofree char *file = g_strdup_printf("50-%s.conf", name);
@@ -112,9 +111,9 @@ stage_try(stage *s, const emesh_plugin *plugin, const char *name, const char *te
     if (conf == NULL)
         return NULL;
     const emesh_conf_instance *entry = emesh_conf_instance_at(conf, 0);
-    config = emesh_config_new(entry->options, component->options, component->n_options,
-                              component->option_size, component->groups, component->n_groups,
-                              error);
+    config =
+        emesh_config_new(entry->options, component->options, component->n_options,
+                         component->option_size, component->groups, component->n_groups, error);
     return config != NULL ? emesh_inst_new(&s->env, plugin, component, entry, config, error) : NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mesh above the jester's store: whatever it plays, each publish has one result, each event that
- * was stored reaches the subscriber, and what nobody published reaches nobody.
+ * The mesh above the jester's store: whatever it plays, each publish has one result, each event
+ * that was stored reaches the subscriber, and what nobody published reaches nobody.
  */
 #include "harness/mesh.h"
 

@@ -20,8 +20,8 @@ static struct play {
     const emesh_host *host;
     uint32_t lanes;
     answer start, drain, detach, stop;
-    uint32_t health; /* told in start */
-    uint32_t attach_fails_on; /* 1 + lane */
+    uint32_t health;               /* told in start */
+    uint32_t attach_fails_on;      /* 1 + lane */
     emesh_op *start_op, *drain_op; /* kept when NEVER */
     emesh_loop *loops[4];
     uint32_t wrong_thread;
@@ -68,8 +68,8 @@ answer_op(answer how, emesh_op *op)
     case FROM_THREAD:
         pthread_mutex_lock(&play.lock);
         g_assert_cmpuint(play.n_threads, <, G_N_ELEMENTS(play.threads));
-        g_assert_cmpint(
-            pthread_create(&play.threads[play.n_threads++], NULL, complete_later, op), ==, 0);
+        g_assert_cmpint(pthread_create(&play.threads[play.n_threads++], NULL, complete_later, op),
+                        ==, 0);
         pthread_mutex_unlock(&play.lock);
         return;
     case NEVER:
@@ -98,8 +98,7 @@ must_be_main(void)
 }
 
 static int32_t
-life_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out,
-            emesh_error *err)
+life_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, emesh_error *err)
 {
     (void)cfg;
     must_be_main();
@@ -222,39 +221,50 @@ life_check(const emesh_config *cfg, emesh_error *err)
     return EMESH_E_CONFIG;
 }
 
-static const emesh_life_ops life = { .size = sizeof life, .check = life_check,
-                                     .create = life_create, .start = life_start,
-                                     .attach = life_attach, .apply = life_apply,
-                                     .drain = life_drain, .detach = life_detach,
-                                     .stop = life_stop, .destroy = life_destroy };
-static const emesh_life_ops short_life = { .size = sizeof short_life, .create = life_create,
+static const emesh_life_ops life = { .size = sizeof life,
+                                     .check = life_check,
+                                     .create = life_create,
+                                     .start = life_start,
+                                     .attach = life_attach,
+                                     .apply = life_apply,
+                                     .drain = life_drain,
+                                     .detach = life_detach,
+                                     .stop = life_stop,
+                                     .destroy = life_destroy };
+static const emesh_life_ops short_life = { .size = sizeof short_life,
+                                           .create = life_create,
                                            .destroy = life_destroy };
 static const emesh_option_group groups[] = { { "emesh.dial/1", "" } };
 static const emesh_option options[] = {
-    { .name = "level", .value = "1", .type = EMESH_OPT_INT, .min = 0, .max = 99,
-      .may = EMESH_OPT_LIVE, .help = "a number", .since = 100 },
+    { .name = "level",
+      .value = "1",
+      .type = EMESH_OPT_INT,
+      .min = 0,
+      .max = 99,
+      .may = EMESH_OPT_LIVE,
+      .help = "a number",
+      .since = 100 },
 };
 static const emesh_layout layout = EMESH_LAYOUT;
 static const emesh_need needs[] = { EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, timer_end) };
-#define COMPONENT(id, table, where)                                                          \
-    static const emesh_component id = { .size = sizeof id,                                   \
-                                        .option_size = sizeof(emesh_option),                 \
-                                        .kind = "emesh.none/1",                              \
-                                        .name = #id,                                         \
-                                        .summary = "does as told",                           \
-                                        .life = &table,                                      \
-                                        .options = options,                                  \
-                                        .n_options = 1,                                      \
-                                        .needs = needs,                                      \
-                                        .n_needs = 1,                                        \
-                                        .groups = groups,                                    \
-                                        .n_groups = 1,                                       \
-                                        .lanes = where };                                    \
-    static const emesh_component *const id##_list[] = { &id };                               \
-    static const emesh_plugin id##_plugin = { .size = sizeof id##_plugin,                    \
-                                              .n_components = 1,                             \
-                                              .components = id##_list,                       \
-                                              .layout = &layout }
+#define COMPONENT(id, table, where)                                                                \
+    static const emesh_component id = { .size = sizeof id,                                         \
+                                        .option_size = sizeof(emesh_option),                       \
+                                        .kind = "emesh.none/1",                                    \
+                                        .name = #id,                                               \
+                                        .summary = "does as told",                                 \
+                                        .life = &table,                                            \
+                                        .options = options,                                        \
+                                        .n_options = 1,                                            \
+                                        .needs = needs,                                            \
+                                        .n_needs = 1,                                              \
+                                        .groups = groups,                                          \
+                                        .n_groups = 1,                                             \
+                                        .lanes = where };                                          \
+    static const emesh_component *const id##_list[] = { &id };                                     \
+    static const emesh_plugin id##_plugin = {                                                      \
+        .size = sizeof id##_plugin, .n_components = 1, .components = id##_list, .layout = &layout  \
+    }
 COMPONENT(home, life, EMESH_LANES_HOME);
 COMPONENT(workers, life, EMESH_LANES_WORKERS);
 COMPONENT(glib, life, EMESH_LANES_GLIB);
@@ -461,8 +471,7 @@ test_start_fails(void)
 {
     play_reset();
     play.start = FAILING;
-    fails_up(&workers_plugin, "", EMESH_E_IO, "create start stop destroy ",
-             "io: the disk is gone");
+    fails_up(&workers_plugin, "", EMESH_E_IO, "create start stop destroy ", "io: the disk is gone");
 }
 
 static void
@@ -774,9 +783,8 @@ config_with(const char *level)
         g_strdup_printf("[instance]\ncomponent = x\n[options]\nlevel = %s\n", level);
     g_autoptr(GError) error = NULL;
     g_autoptr(emesh_conf) conf = emesh_conf_parse("50-one.conf", text, strlen(text), &error);
-    emesh_config *config =
-        emesh_config_new(emesh_conf_instance_at(conf, 0)->options, options, 1,
-                         sizeof(emesh_option), NULL, 0, &error);
+    emesh_config *config = emesh_config_new(emesh_conf_instance_at(conf, 0)->options, options, 1,
+                                            sizeof(emesh_option), NULL, 0, &error);
 
     g_assert_no_error(error);
     return config;
@@ -804,6 +812,25 @@ test_apply(void)
     stage_down(&s, inst); /* at once; the lane still hears of it first */
     assert_calls("apply-main apply drain detach stop destroy ");
     g_assert_cmpuint(play.applied, ==, 8);
+    finish(&s, inst);
+}
+
+/* What came between create() and the first running is told when it runs. */
+static void
+test_apply_early(void)
+{
+    stage s;
+    g_autoptr(emesh_config) seven = config_with("7");
+
+    play_reset();
+    stage_open(&s);
+    emesh_inst *inst = stage_new(&s, &home_plugin, "one", "");
+    emesh_inst_apply(inst, seven);
+    assert_calls("create ");
+    g_assert_cmpint(stage_up(&s, inst), ==, EMESH_OK);
+    stage_down(&s, inst);
+    assert_calls("start attach apply-main apply drain detach stop destroy ");
+    g_assert_cmpuint(play.applied, ==, 7);
     finish(&s, inst);
 }
 
@@ -894,7 +921,8 @@ typedef struct dialling {
 static void
 dial_on_lane(emesh_job *job)
 {
-    static const emesh_conn_ops ops = { .size = sizeof ops, .data = nothing_read,
+    static const emesh_conn_ops ops = { .size = sizeof ops,
+                                        .data = nothing_read,
                                         .closed = must_not_come };
     dialling *d = (dialling *)job;
     emesh_dial spec = { .size = sizeof spec, .address = { d->address, strlen(d->address) } };
@@ -999,6 +1027,7 @@ main(int argc, char **argv)
     g_test_add_func("/abi/life/restart", test_restart);
     g_test_add_func("/abi/life/down-before-restart", test_down_before_restart);
     g_test_add_func("/abi/life/apply", test_apply);
+    g_test_add_func("/abi/life/apply-early", test_apply_early);
     g_test_add_func("/abi/life/work-is-awaited", test_work_is_awaited);
     g_test_add_func("/abi/life/left-on-net", test_left_on_net);
     g_test_add_func("/abi/life/abandoned", test_abandoned);

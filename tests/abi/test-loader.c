@@ -18,8 +18,8 @@
 typedef struct bad {
     const char *name;
     emesh_refusal code;
-    const char *word;      /* something its line must say */
-    bool kills;            /* must not be run in this process */
+    const char *word; /* something its line must say */
+    bool kills;       /* must not be run in this process */
 } bad;
 
 static const bad bad_ones[] = {
@@ -126,8 +126,8 @@ test_bad_here(void)
 static void
 test_good(const void *self)
 {
-    static const char *const files[] = { "storage-memory", "protocol-line", "store-two",
-                                         "store-future-kind", "store-newer", "store-cpp" };
+    static const char *const files[] = { "storage-memory",    "protocol-line", "store-two",
+                                         "store-future-kind", "store-newer",   "store-cpp" };
     emesh_loader *loader = loader_new(self, NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {

@@ -66,8 +66,7 @@ call_runs(emesh_job *job)
 static void
 on_lane(emesh_inst *inst, void (*fn)(void *ctx), void *ctx)
 {
-    lane_call call = { .job.run = call_runs, .fn = fn, .ctx = ctx,
-                       .main = inst->loops[0]->main };
+    lane_call call = { .job.run = call_runs, .fn = fn, .ctx = ctx, .main = inst->loops[0]->main };
 
     emesh_worker_post(inst->loops[0]->worker, &call.job);
     stage_wait_flag(&call.over);
@@ -102,8 +101,10 @@ day_open_topic(day *d)
 {
     emesh_topic_spec *spec = poison_page(sizeof *spec);
 
-    *spec = (emesh_topic_spec){ .size = sizeof *spec, .partitions = 1,
-                                .name = { poison_copy("orders", 6), 6 }, .create = 1,
+    *spec = (emesh_topic_spec){ .size = sizeof *spec,
+                                .partitions = 1,
+                                .name = { poison_copy("orders", 6), 6 },
+                                .create = 1,
                                 .level = EMESH_LEVEL_MEMORY };
     d->over = false;
     d->inst->storage.topic_open(d->inst->self, spec,
@@ -121,8 +122,12 @@ event_new(uint32_t i)
                                  { "source", "/test", 6, 5, 0, 0 },
                                  { "type", "t", 4, 1, 0, 0 } };
     const emesh_part data = { "some data", 9, NULL };
-    const emesh_event_view view = { .size = sizeof view, .data_form = EMESH_DATA_BYTES,
-                                    .attrs = attrs, .n_attrs = 3, .data = &data, .n_data = 1,
+    const emesh_event_view view = { .size = sizeof view,
+                                    .data_form = EMESH_DATA_BYTES,
+                                    .attrs = attrs,
+                                    .n_attrs = 3,
+                                    .data = &data,
+                                    .n_data = 1,
                                     .data_len = 9 };
     const emesh_event *event = NULL;
 
@@ -138,8 +143,11 @@ append_on_lane(void *ctx)
     char *items = poison_page((size_t)stride * N_EVENTS);
 
     for (uint32_t i = 0; i < N_EVENTS; i++) {
-        emesh_append item = { .event = d->events[i], .topic = d->topic, .cookie = i,
-                              .key = { poison_copy("k", 1), 1 }, .level = EMESH_LEVEL_MEMORY };
+        emesh_append item = { .event = d->events[i],
+                              .topic = d->topic,
+                              .cookie = i,
+                              .key = { poison_copy("k", 1), 1 },
+                              .level = EMESH_LEVEL_MEMORY };
         memcpy(items + (size_t)i * stride, &item, MIN(stride, sizeof item));
     }
     d->inst->storage.append(d->inst->loops[0]->lane, (const emesh_append *)items, N_EVENTS);
@@ -276,7 +284,7 @@ every_failure(const emesh_plugin *plugin, const char *text, void (*live)(emesh_i
 
     stage_open(&s);
     poison_services(&s);
-    for (uint32_t n = 0; n < 1000; n++) { /* 0: nothing fails */
+    for (uint32_t n = 0; n < 1000; n++) {                      /* 0: nothing fails */
         g_autofree char *name = g_strdup_printf("life-%u", n); /* with a data folder of its own */
         poison_fail_at(n);
         one_life(&s, plugin, name, text, live);
