@@ -141,13 +141,61 @@ sa_dir_ok(const uint8_t *p, const sa_trailer *t)
     return true;
 }
 
+static bool
+before(const sa_print *x, const sa_print *y)
+{
+    return x->hash != y->hash ? x->hash < y->hash : x->place8 < y->place8;
+}
+
 static int
 by_hash(const void *a, const void *b)
 {
-    const sa_print *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    return x->place8 < y->place8 ? -1 : x->place8 > y->place8;
+    return before(a, b) ? -1 : before(b, a);
+}
+
+/* Few by insertion; many only when somebody chose ids for it. */
+static void
+sort_shelf(sa_print *prints, uint32_t n)
+{
+    if (n > 32) {
+        qsort(prints, n, sizeof *prints, by_hash);
+        return;
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        sa_print one = prints[i];
+        uint32_t at = i;
+        for (; at > 0 && before(&one, &prints[at - 1]); at--)
+            prints[at] = prints[at - 1];
+        prints[at] = one;
+    }
+}
+
+#define SA_SHELVES 65536u
+
+/* By hash, and by place among equals: put on shelves by their first 16 bits, where few meet. */
+static bool
+sort_prints(sa_print *prints, uint32_t n)
+{
+    uint32_t *start = calloc(SA_SHELVES + 1, sizeof *start);
+    sa_print *sorted = malloc(n * sizeof *sorted);
+    if (start == NULL || sorted == NULL) {
+        free(start);
+        free(sorted);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        start[(prints[i].hash >> 48) + 1]++;
+    for (uint32_t k = 0; k < SA_SHELVES; k++)
+        start[k + 1] += start[k];
+    for (uint32_t i = 0; i < n; i++)
+        sorted[start[prints[i].hash >> 48]++] = prints[i];
+    /* start[k] is where shelf k ends now */
+    for (uint32_t k = 0, from = 0; k < SA_SHELVES; from = start[k++])
+        sort_shelf(sorted + from, start[k] - from);
+    memcpy(prints, sorted, n * sizeof *prints);
+    free(start);
+    free(sorted);
+    return true;
 }
 
 /* Vectors of all entries behind at; returns the place behind them. */
@@ -184,7 +232,8 @@ sa_footer_build(sa_foot_spec *spec, size_t *size)
     *size = cat + sa_pad8(spec->cat_bytes) + SA_FOOT_TRAILER;
     uint8_t *block = calloc(1, *size);
     uint32_t *scratch = malloc(4 * (most + 1));
-    if (block == NULL || scratch == NULL) {
+    if (block == NULL || scratch == NULL
+        || (spec->n_prints > 0 && !sort_prints(spec->prints, spec->n_prints))) {
         free(block);
         free(scratch);
         return NULL;
@@ -192,8 +241,6 @@ sa_footer_build(sa_foot_spec *spec, size_t *size)
     foot_head_write(block, &spec->head, spec->salt);
     put_vectors(spec, block, SA_FOOT_HEAD, place0, scratch);
     free(scratch);
-    if (spec->n_prints > 0)
-        qsort(spec->prints, spec->n_prints, sizeof *spec->prints, by_hash);
     for (uint32_t i = 0; i < spec->n_prints; i++) {
         sa_put64(block + prints + (size_t)SA_FOOT_PRINT * i, spec->prints[i].hash);
         sa_put32(block + prints + (size_t)SA_FOOT_PRINT * i + 8, spec->prints[i].place8);

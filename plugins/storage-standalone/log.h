@@ -47,6 +47,7 @@ typedef struct sa_log {
     _Atomic uint64_t slow_until; /* monotonic ns: lanes do not write before */
     _Atomic uint64_t written, durable;
     /* the writer's */
+    uint64_t suspect_until; /* a slow write was seen within a second */
     sa_segment *active;
     struct iovec iov[SA_IOV];
     uint64_t turn;

@@ -10,6 +10,7 @@
 #include "store.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static uint64_t
 room(const sa_log *log, bool control)
@@ -173,6 +174,32 @@ gather_rec(sa_gather *g, sa_rec *rec, uint64_t lsn, uint32_t pad)
         piece(g, rec->data[i].ptr, rec->data[i].len);
 }
 
+static uint64_t
+waits_so_far(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (uint64_t)usage.ru_nvcsw;
+}
+
+/* A slow write raises suspicion; one that is slow because this thread had to wait, not because
+ * another was given the processor, says that the disk stalls: then no lane writes for a second. */
+static void
+flush_timed(sa_gather *g)
+{
+    sa_log *log = &g->store->log;
+    uint64_t before = sa_mono_ns(g->store);
+    bool suspect = before < log->suspect_until;
+    uint64_t waits = suspect ? waits_so_far() : 0;
+    flush(g);
+    uint64_t after = sa_mono_ns(g->store);
+    if (after - before <= SA_SLOW_NS)
+        return;
+    if (suspect && waits_so_far() > waits)
+        atomic_store(&log->slow_until, after + SA_CALM_NS);
+    log->suspect_until = after + SA_CALM_NS;
+}
+
 static sa_gather
 write_list(struct sa_store *store, sa_batch *list)
 {
@@ -193,11 +220,7 @@ write_list(struct sa_store *store, sa_batch *list)
         batch->lsn_end = lsn;
     }
     piece(&g, zeros, pad);
-    uint64_t before = sa_mono_ns(store);
-    flush(&g);
-    uint64_t after = sa_mono_ns(store);
-    if (after - before > SA_SLOW_NS)
-        atomic_store(&store->log.slow_until, after + SA_CALM_NS);
+    flush_timed(&g);
     return g;
 }
 

@@ -55,7 +55,7 @@ uint64_t store_host_results(store_host *h, uint64_t at_least); /* waits; all res
 uint64_t store_host_failed(store_host *h);                      /* with a code other than 0 */
 int32_t store_host_last_code(store_host *h);
 emesh_position store_host_last_position(store_host *h);
-/* Called for each results batch, on any thread; ctx as given. */
+/* Called for each results batch, on any thread; nobody is woken by results then. For benchmarks. */
 void store_host_on_results(store_host *h,
                            void (*fn)(void *ctx, const emesh_appended *results, uint32_t n),
                            void *ctx);
