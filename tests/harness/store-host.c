@@ -53,6 +53,7 @@ struct store_reader { /* what the store holds as emesh_reader */
     emesh_cursor *cursor;
     uint32_t n_parts;
     GArray *seen;
+    GStringChunk *ids; /* handed out: they outlive a growing table */
     uint32_t caught_up, bad;
     bool check;
     size_t size;
@@ -766,6 +767,7 @@ store_host_read(store_host *h, uint32_t lane, struct emesh_topic *topic, const c
     r->h = h;
     r->lane = lane;
     r->seen = g_array_new(FALSE, FALSE, sizeof(seen));
+    r->ids = g_string_chunk_new(4096);
     g_ptr_array_add(h->readers, r);
     store_host_on_lane(h, lane, read_open, &o);
     return r;
@@ -840,7 +842,7 @@ const char *
 store_host_id(store_reader *r, uint32_t i)
 {
     seen one = seen_at(r, i);
-    return g_intern_string(one.id);
+    return g_string_chunk_insert(r->ids, one.id);
 }
 
 uint64_t
@@ -924,6 +926,7 @@ store_host_reader_close(store_reader *r)
     wait_until(r->h, op_done, &o.e);
     g_ptr_array_remove(r->h->readers, r);
     g_array_unref(r->seen);
+    g_string_chunk_free(r->ids);
     g_free(r);
 }
 

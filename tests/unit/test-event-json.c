@@ -346,7 +346,7 @@ test_by_reference(void)
         const emesh_part *data = emesh_event_peek(event)->data;
         g_assert_true((data->owner == buf) == (i == 1));
         if (i == 1)
-            g_assert_true((const char *)data->ptr == strchr(mem, '['));
+            g_assert_true(data->ptr == memchr(mem, '[', len));
         emesh_event_unref(event);
         g_assert_true(emesh_buf_is_unique(buf));
         emesh_buf_unref(buf);
