@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Retention per topic: by bytes, by age on the store's clock, by trim and by deletion; dead files go,
+ * others stay; what a group misses is told; the wall clock decides nothing.
+ */
+#include "folder-of.h"
+#include "harness/store-host.h"
+
+static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
+static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
+
+static void
+wait_for(const _Atomic uint64_t *counter, uint64_t least)
+{
+    for (int i = 0; i < 1500 && atomic_load(counter) < least; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(atomic_load(counter), >=, least);
+}
+
+static void
+publish(store_host *h, struct emesh_topic *topic, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 50)
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", i, 50, 300, 0), ==, 50);
+    /* The disk has it: only then may a segment be sealed. */
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", n, 1, 300, EMESH_LEVEL_SYNCED), ==, 1);
+}
+
+/* First offset that a new reader gets. */
+static uint64_t
+first_of(store_host *h, struct emesh_topic *topic, uint32_t *n)
+{
+    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(r, 100000, 1u << 30);
+    store_host_caught_up(r);
+    *n = store_host_n(r);
+    uint64_t first = *n > 0 ? store_host_offset(r, 0) : UINT64_MAX;
+    store_host_reader_close(r);
+    return first;
+}
+
+static void
+test_bytes(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.checkpoint_ns = 100000000;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *cut = store_host_topic(h, "cut", EMESH_LEVEL_OS, 0, 100000);
+    struct emesh_topic *kept = store_host_topic(h, "kept", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "cut", "g", &earliest, 0, NULL), ==, 0);
+    g_assert_cmpuint(store_host_append(h, 0, kept, "k", 0, 5, 100, 0), ==, 5);
+    publish(h, cut, 2000);
+    const sa_stats *stats = &store_host_store(h)->stats;
+    wait_for(&stats->unlinked, 5);
+    uint32_t n, n_kept;
+    uint64_t first = first_of(h, cut, &n);
+    g_assert_cmpuint(first, >, 1000);
+    g_assert_cmpuint(first + n, ==, 2001);
+    g_assert_cmpuint(n * 420u, >=, 100000 - 65536);
+    g_assert_cmpuint(first_of(h, kept, &n_kept), ==, 0);
+    g_assert_cmpuint(n_kept, ==, 5);
+    /* Disk: what lives and no more than three segments beside it. */
+    g_autoptr(GPtrArray) segments = folder_segments(dir);
+    g_assert_cmpuint(segments->len, <=, 100000 / 65536 + 1 + 1 + 3);
+    /* The group is told, and goes on at the earliest. */
+    store_reader *r = store_host_read(h, 0, cut, "g", &stored);
+    store_host_want(r, 10000, 1u << 30);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_flags(r, 0), ==, EMESH_RECORD_TRIMMED);
+    g_assert_cmpuint(store_host_offset(r, 0), ==, first - 1);
+    g_assert_cmpuint(store_host_offset(r, 1), ==, first);
+    g_assert_cmpuint(store_host_n(r), ==, n + 1);
+    sa_topic_close(NULL, cut);
+    sa_topic_close(NULL, kept);
+    store_host_close(h);
+    /* And so it is after a restart. */
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    cut = store_host_topic(h, "cut", EMESH_LEVEL_OS, 0, 100000);
+    g_assert_cmpuint(first_of(h, cut, &n), >=, first);
+    g_assert_cmpuint(store_host_append(h, 0, cut, "n", 0, 1, 100, 0), ==, 1);
+    g_assert_cmpuint(store_host_last_position(h).lo, ==, 2001);
+    sa_topic_close(NULL, cut);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+static void
+test_age(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    const int64_t years = 10ll * 365 * 86400 * 1000;
+    opt.checkpoint_ns = 100000000;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    /* An eighth of it closes the segment: a second. */
+    struct emesh_topic *topic = store_host_topic(h, "aged", EMESH_LEVEL_SYNCED, 8000, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 20, 100, 0), ==, 20);
+    const sa_stats *stats = &store_host_store(h)->stats;
+    store_host_shift(h, years, 0);
+    wait_for(&stats->sealed, 1);
+    uint32_t n;
+    g_assert_cmpuint(first_of(h, topic, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 20);
+    store_host_shift(h, -years, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 20, 1, 100, 0), ==, 1);
+    g_usleep(1200000); /* a round of the keeper: nothing may go */
+    g_assert_cmpuint(first_of(h, topic, &n), ==, 0);
+    /* Only the store's own clock counts. */
+    store_host_shift(h, -years, 60000);
+    wait_for(&stats->trimmed, 20);
+    g_assert_cmpuint(first_of(h, topic, &n), >=, 20);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_shift(h, 0, 0);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+static void
+test_trim_and_delete(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.checkpoint_ns = 100000000;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *a = store_host_topic(h, "a", EMESH_LEVEL_OS, 0, 0);
+    struct emesh_topic *b = store_host_topic(h, "b", EMESH_LEVEL_OS, 0, 0);
+    publish(h, a, 1000);
+    publish(h, b, 1000);
+    const sa_stats *stats = &store_host_store(h)->stats;
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_TRIM, "a", NULL, NULL, 777, NULL), ==, 0);
+    uint32_t n;
+    g_assert_cmpuint(first_of(h, a, &n), ==, 777);
+    g_assert_cmpuint(n, ==, 1001 - 777);
+    wait_for(&stats->unlinked, 3);
+    g_assert_cmpuint(first_of(h, b, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 1001);
+    sa_topic_close(NULL, b);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_DELETE, "b", NULL, NULL, 0, NULL), ==, 0);
+    wait_for(&stats->unlinked, 8);
+    g_assert_cmpuint(first_of(h, a, &n), ==, 777);
+    g_assert_cmpuint(n, ==, 1001 - 777);
+    /* A topic of the same name is a new one. */
+    b = store_host_topic(h, "b", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpuint(first_of(h, b, &n), ==, UINT64_MAX);
+    g_assert_cmpuint(store_host_append(h, 0, b, "n", 0, 1, 100, 0), ==, 1);
+    g_assert_cmpuint(first_of(h, b, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 1);
+    GArray *rows;
+    g_assert_cmpint(store_host_admin(h, EMESH_LIST_TOPICS, NULL, NULL, NULL, 0, &rows), ==, 0);
+    g_assert_cmpuint(rows->len, ==, 2);
+    g_assert_cmpuint(g_array_index(rows, store_row, 0).count, ==, 1001 - 777);
+    g_assert_cmpuint(g_array_index(rows, store_row, 1).count, ==, 1);
+    g_array_unref(rows);
+    sa_topic_close(NULL, a);
+    sa_topic_close(NULL, b);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+/* Places by time, and an event by its id, in memory, in sealed segments and behind the rows. */
+static void
+test_find(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "timed", EMESH_LEVEL_OS, 0, 0);
+    uint64_t begin = (uint64_t)g_get_real_time() / 1000;
+    for (uint32_t hour = 0; hour < 30; hour++) {
+        store_host_shift(h, hour * 3600000ll, 0);
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", hour * 50, 50, 100, 0), ==, 50);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t hour = 0; hour < 30; hour += 7) {
+            emesh_start start = { sizeof start, EMESH_START_TIME, begin + hour * 3600000ull - 60000,
+                                  { 0, 0 } };
+            store_reader *r = store_host_read(h, 0, topic, NULL, &start);
+            store_host_want(r, 1, 1u << 20);
+            store_host_records(r, 1);
+            g_assert_cmpuint(store_host_offset(r, 0), ==, hour * 50);
+            store_host_reader_close(r);
+        }
+        GArray *rows;
+        g_assert_cmpint(store_host_find(h, "/store-host", "e777", &rows), ==, 0);
+        g_assert_cmpuint(rows->len, ==, 1);
+        g_assert_cmpstr(g_array_index(rows, store_row, 0).topic, ==, "timed");
+        g_assert_cmpuint(g_array_index(rows, store_row, 0).first, ==, 777);
+        g_array_unref(rows);
+        g_assert_cmpint(store_host_find(h, "/other", "e777", &rows), ==, 0);
+        g_assert_cmpuint(rows->len, ==, 0);
+        g_array_unref(rows);
+        sa_topic_close(NULL, topic);
+        store_host_close(h);
+        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+        topic = store_host_topic(h, "timed", EMESH_LEVEL_OS, 0, 0);
+    }
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_shift(h, 0, 0);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store-retention/bytes", test_bytes);
+    g_test_add_func("/store-retention/age", test_age);
+    g_test_add_func("/store-retention/trim-and-delete", test_trim_and_delete);
+    g_test_add_func("/store-retention/find", test_find);
+    return g_test_run();
+}
