@@ -7,6 +7,7 @@
 #define SA_FOLDER_H
 #include "eventmesh/plugin.h"
 #include <glib.h>
+#include <stdbool.h>
 
 struct sa_store;
 
@@ -26,5 +27,7 @@ void sa_starts_clear(struct sa_store *store);
 
 /* Copies damaged bytes of a segment to quarantine/. */
 void sa_quarantine(struct sa_store *store, int fd, uint64_t base, uint64_t place, uint64_t size);
+/* Moves a segment file there that has nothing to read. False: it could not be. */
+bool sa_quarantine_file(struct sa_store *store, const char *name);
 
 #endif

@@ -177,7 +177,50 @@ roll_old(struct sa_store *store)
     sa_log_submit(store, batch, false);
 }
 
-/* One round. True: woken for nothing in particular, so time decides. */
+static void
+body_done(sa_batch *batch, int32_t code)
+{
+    (void)code;
+    g_byte_array_unref(batch->ctx);
+}
+
+/* A new segment soon carries the catalogue, when that is small: one that is not sealed yet has no
+ * footer, and a damaged CATALOG record must not cost its topic. Queued under the lock, so that no
+ * deletion comes between. */
+static void
+repeat_catalog(struct sa_store *store)
+{
+    sa_keeper *keeper = &store->keeper;
+    sa_log *log = &store->log;
+    uint64_t most = MAX(store->opt.segment_size / 64, 4096);
+    pthread_mutex_lock(&log->lock);
+    const sa_segment *active = log->active;
+    uint64_t base = active->base;
+    bool begun = atomic_load(&active->end) > base + SA_SEGMENT_HEAD;
+    pthread_mutex_unlock(&log->lock);
+    if (!begun || keeper->catalogued == base)
+        return;
+    keeper->catalogued = base;
+    sa_batch *batch = sa_batch_new(1);
+    if (batch == NULL)
+        return;
+    GByteArray *body = g_byte_array_new();
+    batch->done = body_done;
+    batch->ctx = body;
+    pthread_mutex_lock(&store->cat.lock);
+    sa_cat_put_all(body, &store->cat);
+    bool fits = body->len > 0 && body->len <= most;
+    if (fits) {
+        sa_batch_control(store, batch, SA_CATALOG, body->data, body->len);
+        sa_log_submit(store, batch, false);
+    }
+    pthread_mutex_unlock(&store->cat.lock);
+    if (!fits) {
+        body_done(batch, EMESH_OK);
+        sa_batch_unref(batch);
+    }
+}
+
 static void
 round_of_work(struct sa_store *store)
 {
@@ -188,6 +231,7 @@ round_of_work(struct sa_store *store)
         keeper->space_at = now + SA_TICK_NS;
     }
     sa_keeper_make_next(store);
+    repeat_catalog(store);
     sa_seal_closed(store);
     if (now >= keeper->retention_at) {
         roll_old(store);

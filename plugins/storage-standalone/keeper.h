@@ -25,6 +25,7 @@ typedef struct sa_keeper {
     GPtrArray *pairs, *topics, *groups; /* whose rows are old; lock */
     _Atomic bool dirty;                 /* anything for a checkpoint */
     /* the keeper's */
+    uint64_t catalogued;   /* base of the segment that got the catalogue */
     uint64_t applied;      /* LSN of the last checkpoint */
     uint64_t checkpoint_at;
     uint64_t retention_at;

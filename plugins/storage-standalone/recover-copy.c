@@ -19,7 +19,6 @@ make_active(sa_recovery *r)
     sa_store *store = r->store;
     sa_log *log = &store->log;
     store->base_floor = r->top;
-    store->io->unlink(store->io->ctx, store->dir, "reserve"); /* made again when there is room */
     sa_keeper_make_next(store);
     if (log->next == NULL)
         return sa_error(r->err, EMESH_E_NO_SPACE, "no room for a new segment of %llu MiB in "
@@ -32,6 +31,87 @@ make_active(sa_recovery *r)
     atomic_store(&log->durable, r->durable);
     return EMESH_OK;
 }
+
+static void
+remove_segment(sa_store *store, sa_scanned *s)
+{
+    char name[SA_NAME_MAX];
+    sa_seg_name(name, s->seg->base);
+    sa_segs_remove(&store->segs, s->seg);
+    sa_seg_free(store, s->seg);
+    s->seg = NULL;
+    if (!s->headless || !sa_quarantine_file(store, name))
+        store->io->unlink(store->io->ctx, store->log_dir, name);
+}
+
+/* ---- no room for copies ---- */
+
+static uint64_t
+copy_bytes(const sa_recovery *r)
+{
+    uint64_t bytes = 0;
+    for (guint k = 0; k < r->scanned->len; k++) {
+        const sa_scanned *s = g_ptr_array_index(r->scanned, k);
+        for (guint i = 0; i < s->items->len; i++) {
+            const sa_item *item = &g_array_index(s->items, sa_item, i);
+            bytes += item->copy ? item->size : 0;
+        }
+    }
+    return bytes;
+}
+
+/* Writes the same bytes to the same place: what the disk has afterwards is what was read. */
+static int
+write_again(sa_recovery *r, sa_scanned *s)
+{
+    const sa_io *io = r->store->io;
+    int rc = 0;
+    for (guint i = 0; i < s->items->len && rc == 0; i++) {
+        sa_item *item = &g_array_index(s->items, sa_item, i);
+        if (!item->copy)
+            continue;
+        g_autofree void *bytes = g_malloc(item->size);
+        ssize_t got = sa_read_all(io, s->seg->fd, bytes, item->size, item->place);
+        rc = got == (ssize_t)item->size
+                 ? sa_write_all(io, s->seg->fd, bytes, item->size, item->place) : -EIO;
+        item->keep = true;
+        item->copy = false;
+        r->durable = MAX(r->durable, s->seg->base + item->place + item->size);
+    }
+    return rc == 0 ? io->datasync(io->ctx, s->seg->fd) : rc;
+}
+
+int32_t
+sa_recover_room(sa_recovery *r)
+{
+    sa_store *store = r->store;
+    const sa_io *io = store->io;
+    uint64_t avail = 0, total = 0, segment = store->opt.segment_size;
+    for (guint i = r->scanned->len; i > 0; i--) { /* prepared, never written to */
+        sa_scanned *s = g_ptr_array_index(r->scanned, i - 1);
+        if (s->items->len > 0)
+            continue;
+        remove_segment(store, s);
+        g_ptr_array_remove_index(r->scanned, i - 1);
+    }
+    io->unlink(io->ctx, store->dir, "reserve"); /* made again when there is room */
+    uint64_t need = copy_bytes(r) / (segment - segment / 8) * segment + 2 * segment;
+    if (copy_bytes(r) == 0 || io->space(io->ctx, store->dir, &avail, &total) < 0 || avail >= need)
+        return EMESH_OK;
+    sa_say(store, EMESH_LOG_WARNING, "the disk of %s is full: what is not surely on it is written "
+           "again where it is", store->path);
+    for (guint i = 0; i < r->scanned->len; i++) {
+        sa_scanned *s = g_ptr_array_index(r->scanned, i);
+        int rc = write_again(r, s);
+        if (rc < 0)
+            return sa_error(r->err, EMESH_E_IO, "segment %s/log/%016llx.seg could not be written "
+                            "again: %s", store->path, (unsigned long long)s->seg->base,
+                            g_strerror(-rc));
+    }
+    return EMESH_OK;
+}
+
+/* ---- copies ---- */
 
 typedef struct sa_copying {
     sa_recovery *r;
@@ -147,12 +227,7 @@ finish_segment(sa_recovery *r, sa_scanned *s)
             end = item->place + item->size;
     }
     if (end == 0) {
-        char name[SA_NAME_MAX];
-        sa_seg_name(name, seg->base);
-        sa_segs_remove(&store->segs, seg);
-        sa_seg_free(store, seg);
-        s->seg = NULL;
-        store->io->unlink(store->io->ctx, store->log_dir, name);
+        remove_segment(store, s);
         return EMESH_OK;
     }
     atomic_store(&seg->end, seg->base + end);

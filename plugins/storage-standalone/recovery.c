@@ -153,9 +153,11 @@ steps(sa_recovery *r)
         return code;
     sa_recover_mark(r);
     set_clock(r);
-    sa_point(store->io, "recover-read");
-    code = commit_epoch(r);
     store->unclean = !was_clean || r->scanned->len > 0;
+    sa_point(store->io, "recover-read");
+    code = sa_recover_room(r);
+    if (code == EMESH_OK)
+        code = commit_epoch(r);
     if (code == EMESH_OK)
         code = sa_recover_replay(r);
     sa_point(store->io, "recover-replayed");

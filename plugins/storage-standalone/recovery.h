@@ -52,6 +52,9 @@ int32_t sa_recover_rows(sa_recovery *r);     /* catalogue, groups, segments that
 int32_t sa_recover_headers(sa_recovery *r);  /* identity, versions */
 int32_t sa_recover_files(sa_recovery *r);    /* the other files: footer, or scan */
 void sa_recover_mark(sa_recovery *r);        /* the durable mark; damage and torn ends */
+/* Files that were never written to go; when there is no room for copies, nothing is copied: the bytes
+ * are written again in place. */
+int32_t sa_recover_room(sa_recovery *r);
 int32_t sa_recover_replay(sa_recovery *r);   /* control records, index, next offsets */
 int32_t sa_recover_copy(sa_recovery *r);     /* write again what is above the mark, seal the rest */
 

@@ -178,7 +178,8 @@ host_appended(const emesh_host *host, const emesh_appended *results, uint32_t n)
         h->on_results(h->on_results_ctx, results, n);
     for (uint32_t i = 0; i < n; i++) {
         h->failed += results[i].code != EMESH_OK;
-        h->last_code = results[i].code;
+        if (results[i].code != EMESH_OK)
+            h->last_code = results[i].code;
         h->last_position = results[i].position;
     }
     h->results += n;

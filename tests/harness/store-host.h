@@ -53,7 +53,7 @@ void store_host_append_async(store_host *h, uint32_t lane, struct emesh_topic *t
                              uint32_t level);
 uint64_t store_host_results(store_host *h, uint64_t at_least); /* waits; all results so far */
 uint64_t store_host_failed(store_host *h);                      /* with a code other than 0 */
-int32_t store_host_last_code(store_host *h);
+int32_t store_host_last_code(store_host *h); /* of the last that failed */
 emesh_position store_host_last_position(store_host *h);
 /* Called for each results batch, on any thread; nobody is woken by results then. For benchmarks. */
 void store_host_on_results(store_host *h,
