@@ -25,7 +25,9 @@ struct emesh_loader {
     emesh_log *log;
 };
 
-G_DEFINE_QUARK(emesh - refused, emesh_refused)
+/* clang-format off: the name is no subtraction */
+G_DEFINE_QUARK(emesh-refused, emesh_refused)
+/* clang-format on */
 
 emesh_loader *
 emesh_loader_new(const char *const *dirs, const char *prober, const char *cache)
