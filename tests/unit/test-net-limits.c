@@ -365,7 +365,7 @@ test_memory(void)
         int fd = net_connect(&server);
         gint64 start = g_get_monotonic_time();
         g_assert_true(echoes(fd));
-        g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+        g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
         close(fd);
     }
     for (int i = 0; i < 20; i++)
