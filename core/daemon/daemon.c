@@ -223,13 +223,13 @@ emesh_daemon_run(const emesh_daemon_args *args)
     emesh_loader_log_to(daemon.loader, daemon.log);
     daemon.plan = emesh_plan_new((const char *const *)args->conf_dirs, daemon.loader);
     if (daemon.plan->wrong->len > 0) {
-        emesh_log_say(daemon.log, EMESH_LOG_ERROR, "daemon", "%s", daemon.plan->wrong->str);
+        emesh_daemon_say(&daemon, EMESH_LOG_ERROR, daemon.plan->wrong->str);
         daemon.exit_code =
             daemon.plan->plugin_refused ? EMESH_EXIT_INSTANCE : EMESH_EXIT_CONFIG;
     } else {
         emesh_log_set_level(daemon.log, daemon.plan->options.log_level);
         if (!make_rooms(&daemon, &error)) {
-            emesh_log_say(daemon.log, EMESH_LOG_ERROR, "daemon", "%s", error->message);
+            emesh_daemon_say(&daemon, EMESH_LOG_ERROR, error->message);
             daemon.exit_code = EMESH_EXIT_INSTANCE;
         } else {
             fill_view(&daemon);

@@ -6,6 +6,7 @@
 #include "daemon/private.h"
 #include "emesh-build.h"
 
+#include <string.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -20,6 +21,15 @@ emesh_daemon_tell(emesh_daemon *daemon, const char *state)
 #else
     (void)state;
 #endif
+}
+
+void
+emesh_daemon_say(emesh_daemon *daemon, uint32_t level, const char *text)
+{
+    for (const char *at = text, *end; at != NULL; at = *end != '\0' ? end + 1 : NULL) {
+        end = strchrnul(at, '\n');
+        emesh_log_write(daemon->log, level, "daemon", at, (size_t)(end - at), NULL, 0);
+    }
 }
 
 typedef struct beat {

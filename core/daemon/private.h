@@ -51,3 +51,5 @@ void emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply);
 /* notify.c */
 void emesh_daemon_tell_ready(emesh_daemon *daemon);
 void emesh_daemon_tell(emesh_daemon *daemon, const char *state);
+/* Logs text of several lines as so many records. */
+void emesh_daemon_say(emesh_daemon *daemon, uint32_t level, const char *text);

@@ -10,12 +10,6 @@
 
 #define DRAIN_NS (5000u * 1000000ull)
 
-static void
-say(emesh_daemon *daemon, uint32_t level, const char *text)
-{
-    emesh_log_write(daemon->log, level, "daemon", text, strlen(text), NULL, 0);
-}
-
 static emesh_inst *
 running(emesh_daemon *daemon, const char *name)
 {
@@ -91,7 +85,7 @@ reload_end(emesh_daemon *daemon)
     emesh_plan_free(daemon->plan);
     daemon->plan = g_steal_pointer(&daemon->next);
     daemon->view.conf = daemon->plan->conf;
-    say(daemon, EMESH_LOG_NOTICE, "configuration reloaded");
+    emesh_daemon_say(daemon, EMESH_LOG_NOTICE, "configuration reloaded");
     emesh_daemon_tell(daemon, "READY=1");
     if (daemon->stop_again) {
         emesh_daemon_stop(daemon);
@@ -126,7 +120,7 @@ bring_new_up(emesh_daemon *daemon)
         if (running(daemon, planned->conf->name) != NULL)
             continue;
         if (!emesh_daemon_add(daemon, planned, &error)) {
-            say(daemon, EMESH_LOG_ERROR, error->message);
+            emesh_daemon_say(daemon, EMESH_LOG_ERROR, error->message);
             continue;
         }
         daemon->left++;
@@ -167,7 +161,7 @@ apply(emesh_daemon *daemon)
         else if (change == EMESH_CONFIG_LIVE)
             emesh_inst_apply(inst, planned->config);
         if (change != EMESH_CONFIG_RESTART && !emesh_inst_reload_tls(inst, &error))
-            say(daemon, EMESH_LOG_ERROR, error->message);
+            emesh_daemon_say(daemon, EMESH_LOG_ERROR, error->message);
     }
     daemon->left = going->len + 1;
     for (uint32_t i = 0; i < going->len; i++)
@@ -194,20 +188,20 @@ emesh_daemon_reload(emesh_daemon *daemon)
         g_autofree char *text =
             g_strdup_printf("reload refused, the running configuration stays:\n%s",
                             plan->wrong->str);
-        say(daemon, EMESH_LOG_ERROR, text);
+        emesh_daemon_say(daemon, EMESH_LOG_ERROR, text);
         emesh_daemon_tell(daemon, "READY=1");
         return;
     }
     if (!emesh_bus_check_rules(daemon->bus, plan->conf, &error)) {
         g_autofree char *text = g_strdup_printf(
             "reload refused, the running configuration stays:\n%s", error->message);
-        say(daemon, EMESH_LOG_ERROR, text);
+        emesh_daemon_say(daemon, EMESH_LOG_ERROR, text);
         emesh_daemon_tell(daemon, "READY=1");
         return;
     }
     if (emesh_config_diff(emesh_conf_daemon_config(daemon->plan->conf),
                           emesh_conf_daemon_config(plan->conf)) == EMESH_CONFIG_RESTART)
-        say(daemon, EMESH_LOG_WARNING,
+        emesh_daemon_say(daemon, EMESH_LOG_WARNING,
             "[daemon] is changed in more than log-level: that holds from the next start on");
     emesh_log_set_level(daemon->log, plan->options.log_level);
     emesh_bus_set_conf(daemon->bus, plan->conf);

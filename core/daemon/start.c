@@ -18,7 +18,7 @@ void
 emesh_daemon_fail(emesh_daemon *daemon, int code, const char *text)
 {
     if (text != NULL)
-        emesh_log_write(daemon->log, EMESH_LOG_ERROR, "daemon", text, strlen(text), NULL, 0);
+        emesh_daemon_say(daemon, EMESH_LOG_ERROR, text);
     if (daemon->failing || daemon->stopping)
         return;
     daemon->failing = true;
