@@ -41,23 +41,46 @@ vec_new(struct sa_store *store, sa_segment *seg, sa_partition *part, uint64_t of
     return vec;
 }
 
+/* Block k (from 1 on), made when it is not there; NULL: no memory. */
+static uint32_t *
+vec_block(sa_vec *vec, uint32_t k)
+{
+    sa_vec_more *more = atomic_load_explicit(&vec->more, memory_order_relaxed);
+    if (more == NULL) {
+        more = calloc(1, sizeof *more);
+        if (more == NULL)
+            return NULL;
+        atomic_store_explicit(&vec->more, more, memory_order_release);
+    }
+    uint32_t *block = atomic_load_explicit(&more->block[k - 1], memory_order_relaxed);
+    if (block == NULL) {
+        block = malloc(sizeof *block * ((size_t)SA_VEC_FIRST << (2 * k)));
+        atomic_store_explicit(&more->block[k - 1], block, memory_order_release);
+    }
+    return block;
+}
+
 static bool
 vec_push(sa_vec *vec, uint32_t place8)
 {
     uint32_t i = atomic_load_explicit(&vec->count, memory_order_relaxed);
-    uint32_t k = 31u - (uint32_t)__builtin_clz(i / SA_VEC_FIRST + 1u);
-    if (k >= SA_VEC_BLOCKS)
+    uint32_t at, k = sa_vec_block(i, &at);
+    uint32_t *block = k == 0 ? vec->few : k <= SA_VEC_BLOCKS ? vec_block(vec, k) : NULL;
+    if (block == NULL)
         return false;
-    uint32_t *block = atomic_load_explicit(&vec->block[k], memory_order_relaxed);
-    if (block == NULL) {
-        block = malloc(sizeof *block * ((size_t)SA_VEC_FIRST << k));
-        if (block == NULL)
-            return false;
-        atomic_store_explicit(&vec->block[k], block, memory_order_release);
-    }
-    block[i - SA_VEC_FIRST * ((1u << k) - 1u)] = place8;
+    block[at] = place8;
     atomic_store_explicit(&vec->count, i + 1, memory_order_release);
     return true;
+}
+
+static void
+vec_free(sa_vec *vec)
+{
+    sa_vec_more *more = atomic_load_explicit(&vec->more, memory_order_relaxed);
+    for (uint32_t k = 0; more != NULL && k < SA_VEC_BLOCKS; k++)
+        free(atomic_load_explicit(&more->block[k], memory_order_relaxed));
+    free(more);
+    free(vec);
 }
 
 bool
@@ -97,9 +120,7 @@ sa_index_drop(struct sa_store *store, sa_segment *seg)
         sa_partition *part = sa_catalog_part(&store->cat, vec->partition);
         if (part != NULL)
             unchain(part, vec);
-        for (uint32_t k = 0; k < SA_VEC_BLOCKS; k++)
-            free(atomic_load_explicit(&vec->block[k], memory_order_relaxed));
-        free(vec);
+        vec_free(vec);
     }
     seg->vecs = NULL;
 }

@@ -10,8 +10,12 @@
 
 struct sa_partition;
 
-#define SA_VEC_BLOCKS 24u
-#define SA_VEC_FIRST 8u /* numbers in the first block; each next one holds twice as many */
+#define SA_VEC_BLOCKS 12u
+#define SA_VEC_FIRST 8u /* numbers in block 0; each next one holds four times as many */
+
+typedef struct sa_vec_more { /* blocks 1 …, once block 0 is full */
+    uint32_t *_Atomic block[SA_VEC_BLOCKS];
+} sa_vec_more;
 
 struct sa_vec {
     sa_segment *seg;
@@ -21,8 +25,18 @@ struct sa_vec {
     _Atomic uint64_t min_us, max_us, bytes; /* written by the writer alone */
     uint32_t partition;
     _Atomic uint32_t count;
-    uint32_t *_Atomic block[SA_VEC_BLOCKS];
+    sa_vec_more *_Atomic more;
+    uint32_t few[SA_VEC_FIRST]; /* block 0: most topics have few records in a segment */
 };
+
+static inline uint32_t
+sa_vec_block(uint32_t i, uint32_t *at)
+{
+    uint64_t third = 3ull * (i / SA_VEC_FIRST) + 1u;
+    uint32_t k = (63u - (uint32_t)__builtin_clzll(third)) / 2u;
+    *at = i - SA_VEC_FIRST * (uint32_t)(((1ull << (2 * k)) - 1u) / 3u);
+    return k;
+}
 
 /* [writer] Notes a record at place of seg. False: no memory. */
 bool sa_index_add(struct sa_store *store, sa_segment *seg, struct sa_partition *part,
@@ -30,9 +44,11 @@ bool sa_index_add(struct sa_store *store, sa_segment *seg, struct sa_partition *
 static inline uint32_t
 sa_vec_at(sa_vec *vec, uint32_t i)
 {
-    uint32_t k = 31u - (uint32_t)__builtin_clz(i / SA_VEC_FIRST + 1u);
-    uint32_t *block = atomic_load_explicit(&vec->block[k], memory_order_acquire);
-    return block[i - SA_VEC_FIRST * ((1u << k) - 1u)];
+    uint32_t at, k = sa_vec_block(i, &at);
+    if (k == 0)
+        return vec->few[at];
+    sa_vec_more *more = atomic_load_explicit(&vec->more, memory_order_acquire);
+    return atomic_load_explicit(&more->block[k - 1], memory_order_acquire)[at];
 }
 /* Frees the vectors of a segment and takes them out of their partitions' chains. segs->lock held
  * (or no other thread). */

@@ -82,7 +82,7 @@ room_slots(sa_partition *part)
 {
     if (part->tail_n < part->tail_cap)
         return true;
-    uint32_t cap = part->tail_cap > 0 ? part->tail_cap * 2 : 4;
+    uint32_t cap = part->tail_cap > 0 ? part->tail_cap * 2 : 2;
     sa_tail_slot *slots = malloc(cap * sizeof *slots);
     if (slots == NULL)
         return false;

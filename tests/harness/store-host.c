@@ -535,6 +535,27 @@ store_host_topic_code(store_host *h, const emesh_topic_spec *spec, struct emesh_
     return e.code;
 }
 
+struct emesh_topic **
+store_host_topics(store_host *h, const char *prefix, uint32_t n)
+{
+    struct emesh_topic **topics = g_new0(struct emesh_topic *, n);
+    g_autofree ended *e = g_new0(ended, n);
+    for (uint32_t i = 0; i < n; i++) {
+        char name[64];
+        int len = snprintf(name, sizeof name, "%s%u", prefix, i);
+        emesh_topic_spec spec = { .size = sizeof spec, .name = { name, (size_t)len }, .create = 1,
+                                  .level = EMESH_LEVEL_OS };
+        e[i].h = h;
+        sa_topic_open((emesh_instance *)(void *)h->store, &spec, (emesh_op *)(void *)&e[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        wait_until(h, op_done, &e[i]);
+        g_assert_cmpint(e[i].code, ==, EMESH_OK);
+        topics[i] = e[i].result;
+    }
+    return topics;
+}
+
 struct emesh_topic *
 store_host_topic(store_host *h, const char *name, uint32_t level, uint64_t age_ms, uint64_t bytes)
 {

@@ -35,6 +35,9 @@ struct emesh_topic *store_host_topic(store_host *h, const char *name, uint32_t l
 int32_t store_host_topic_code(store_host *h, const emesh_topic_spec *spec,
                               struct emesh_topic **out);
 
+/* Topics PREFIX0 … of level os, opened all at once. */
+struct emesh_topic **store_host_topics(store_host *h, const char *prefix, uint32_t n);
+
 /* ids are PREFIX and a number from first on; data is size bytes that depend on the id. */
 const emesh_event *store_host_event(const char *prefix, uint64_t number, size_t size);
 /* Are the data of an event what store_host_event gave it? */

@@ -7,6 +7,7 @@
 #include "footer.h"
 #include "format.h"
 #include "hash.h"
+#include "index.h"
 #include "recovery.h"
 
 #include <glib.h>
@@ -188,6 +189,22 @@ test_footer(void)
     free(foot);
 }
 
+/* Numbers of a growing vector: block and place of each follow those of the one before. */
+static void
+test_vector(void)
+{
+    uint32_t at, block = 0, next = 0;
+    for (uint32_t i = 0; i < 4000000; i++) {
+        uint32_t k = sa_vec_block(i, &at);
+        if (next == SA_VEC_FIRST << (2 * block)) {
+            block++;
+            next = 0;
+        }
+        g_assert_cmpuint(k, ==, block);
+        g_assert_cmpuint(at, ==, next++);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -198,5 +215,6 @@ main(int argc, char **argv)
     g_test_add_func("/store-format/segment-head", test_segment_head);
     g_test_add_func("/store-format/record", test_record);
     g_test_add_func("/store-format/footer", test_footer);
+    g_test_add_func("/store-format/vector", test_vector);
     return g_test_run();
 }
