@@ -3,8 +3,10 @@
  * A protocol that ends things in the middle of things. Each byte of the peer is a command, and in each
  * call of the host it may, by dice, close its session, its connection or both, unsubscribe, settle what
  * is not its own, or publish from where nobody would. It keeps the rules all the same: nothing is
- * touched after the call that ended it.
+ * touched after the call that ended it. And it watches over one of the host's: no call comes while one
+ * of its own is under way on the lane.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +22,14 @@ struct lane {
     struct jester *jester;
     emesh_loop *loop;
     uint32_t dice;
+    int inside; /* a call into the host is under way */
 };
+
+/* Every call of the host. An assignment in it keeps the result. */
+#define HOST(lane, call) ((lane)->inside++, (void)(call), (lane)->inside--)
+/* Every call by the host. */
+#define CALLED(lane) assert((lane)->inside == 0)
+
 struct peer {
     struct lane *lane;
     emesh_conn *conn;
@@ -40,9 +49,13 @@ one_of(struct lane *lane, uint32_t n)
 static void
 end_session(struct peer *p)
 {
-    if (p->session != NULL)
-        p->lane->jester->cl->close(p->session, one_of(p->lane, 2) ? EMESH_LEFT_CUT
-                                                                  : EMESH_LEFT_ORDERLY);
+    uint32_t how = one_of(p->lane, 2) ? EMESH_LEFT_CUT : EMESH_LEFT_ORDERLY;
+
+    if (p->session != NULL) {
+        p->lane->inside++;
+        p->lane->jester->cl->close(p->session, how);
+        p->lane->inside--;
+    }
     p->session = NULL;
     p->member = NULL;
 }
@@ -50,9 +63,12 @@ end_session(struct peer *p)
 static void
 end_conn(struct peer *p)
 {
+    uint32_t how = one_of(p->lane, 2) ? EMESH_CLOSE_ABORT : EMESH_CLOSE_FLUSH;
+
     p->closing = 1;
-    p->lane->jester->net->close(p->conn,
-                                one_of(p->lane, 2) ? EMESH_CLOSE_ABORT : EMESH_CLOSE_FLUSH);
+    p->lane->inside++;
+    p->lane->jester->net->close(p->conn, how);
+    p->lane->inside--;
 }
 
 static void
@@ -71,7 +87,7 @@ publish(struct peer *p)
         j->ev->build(j->host, &spec, NULL, &event, NULL) != EMESH_OK)
         return;
     item.event = event;
-    (void)j->cl->publish(p->session, &item, 1);
+    HOST(p->lane, j->cl->publish(p->session, &item, 1));
     j->ev->unref(&event, 1);
 }
 
@@ -84,14 +100,16 @@ subscribe(struct peer *p)
                              .group = { "g", 1 }, .window_events = 4, .window_bytes = 1u << 20 };
 
     if (p->session != NULL && p->open && p->member == NULL)
-        p->member = p->lane->jester->cl->subscribe(p->session, &spec, p);
+        HOST(p->lane, p->member = p->lane->jester->cl->subscribe(p->session, &spec, p));
 }
 
 static void
 unsubscribe(struct peer *p)
 {
+    p->lane->inside++;
     if (p->member != NULL)
         p->lane->jester->cl->unsubscribe(p->member, 0);
+    p->lane->inside--;
     p->member = NULL;
 }
 
@@ -100,8 +118,10 @@ settle(struct peer *p, uint64_t id)
 {
     emesh_settle item = { .id = id, .outcome = p->lane->dice % 7 }; /* one of them is unknown */
 
+    p->lane->inside++;
     if (p->session != NULL)
         p->lane->jester->cl->settle(p->session, &item, 1);
+    p->lane->inside--;
 }
 
 /* What may happen in any call. The peer outlives it: closed() comes later, from the host. */
@@ -139,6 +159,7 @@ jester_data(void *ctx, emesh_conn *conn, const emesh_part *in)
     const unsigned char *bytes = in->ptr;
 
     (void)conn;
+    CALLED(p->lane);
     for (size_t i = 0; i < in->len && !p->closing; i++) {
         if (bytes[i] % 4 == 0)
             publish(p);
@@ -156,6 +177,7 @@ static void
 jester_room(void *ctx, emesh_conn *conn)
 {
     (void)conn;
+    CALLED(((struct peer *)ctx)->lane);
     prank(ctx);
 }
 
@@ -165,6 +187,7 @@ jester_closed(void *ctx, emesh_conn *conn, int32_t code, const emesh_error *err)
     struct peer *p = ctx;
 
     (void)conn, (void)code, (void)err;
+    CALLED(p->lane);
     publish(p); /* into a session that goes at once */
     end_session(p);
     free(p);
@@ -180,6 +203,7 @@ jester_accept(emesh_lane *lane, emesh_conn *conn, const emesh_conn_ops **ops, vo
     emesh_who who = { .size = sizeof who, .conn = conn };
     struct peer *p;
 
+    CALLED(l);
     if (one_of(l, 16))
         return EMESH_E_DENIED;
     p = calloc(1, sizeof *p);
@@ -187,7 +211,7 @@ jester_accept(emesh_lane *lane, emesh_conn *conn, const emesh_conn_ops **ops, vo
         return EMESH_E_NO_MEMORY;
     p->lane = l;
     p->conn = conn;
-    p->session = l->jester->cl->open(l->loop, &who, p);
+    HOST(l, p->session = l->jester->cl->open(l->loop, &who, p));
     if (one_of(l, 8))
         end_session(p); /* before it is opened */
     if (p->session == NULL) {
@@ -209,6 +233,7 @@ jester_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *
     struct peer *p = session;
 
     (void)lane, (void)err;
+    CALLED(p->lane);
     p->open = code == EMESH_OK;
     prank(p);
 }
@@ -216,14 +241,15 @@ jester_opened(emesh_lane *lane, void *session, int32_t code, const emesh_error *
 static void
 jester_published(emesh_lane *lane, void *session, const emesh_published *results, uint32_t n)
 {
-    (void)lane, (void)results, (void)n;
+    (void)results, (void)n;
+    CALLED((struct lane *)lane);
     prank(session);
 }
 
 static void
 jester_session_room(emesh_lane *lane, void *session)
 {
-    (void)lane;
+    CALLED((struct lane *)lane);
     prank(session);
 }
 
@@ -232,7 +258,8 @@ jester_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_erro
 {
     struct peer *p = member;
 
-    (void)lane, (void)err;
+    (void)err;
+    CALLED((struct lane *)lane);
     if (code != EMESH_OK)
         unsubscribe(p);
     prank(p);
@@ -244,10 +271,11 @@ jester_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint
     struct peer *p = member;
     struct lane *l = (struct lane *)lane;
 
+    CALLED(l);
     for (uint32_t i = 0; i < n && p->session != NULL; i++) {
         emesh_part part = { "!", 1, NULL };
         p->last_id = items[i].id;
-        (void)l->jester->net->write(p->conn, &part, 1);
+        HOST(l, l->jester->net->write(p->conn, &part, 1));
         if (!one_of(l, 3))
             settle(p, items[i].id);
         if (one_of(l, 4))
@@ -260,7 +288,8 @@ jester_ask(emesh_lane *lane, void *session, const emesh_ask *ask)
 {
     struct peer *p = session;
 
-    (void)lane, (void)ask;
+    (void)ask;
+    CALLED((struct lane *)lane);
     end_session(p);
     if (!p->closing)
         end_conn(p);
