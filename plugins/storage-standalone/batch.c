@@ -183,6 +183,8 @@ sa_batch_refuse(struct sa_store *store, sa_batch *batch, int32_t code, const cha
 {
     for (uint32_t i = 0; i < batch->n; i++) {
         emesh_appended *result = &batch->results[i];
+        if (batch->rec[i].early)
+            sa_count(&store->stats.memory_lost, 1); /* answered, as its level allows */
         if (!batch->rec[i].early && !batch->rec[i].answered && result->code == 0) {
             result->code = code;
             result->reason = (emesh_slice){ reason, strlen(reason) };

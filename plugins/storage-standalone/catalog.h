@@ -25,6 +25,7 @@ typedef struct sa_partition {
     uint32_t pending; /* entries in the queue of what waits for the disk to be seen */
     /* any thread */
     _Atomic uint64_t visible; /* offsets below it may be read */
+    _Atomic uint64_t shown;   /* 1 + offset of the last record that may be read; 0: none */
     _Atomic uint64_t first;   /* oldest offset kept */
     _Atomic uint64_t rows_to; /* 1 + last offset that has its chunk row in LMDB */
     /* the writer's */
@@ -42,6 +43,14 @@ typedef struct sa_partition {
     uint64_t tail_base;
     uint32_t tail_n, tail_at, tail_cap;
 } sa_partition;
+
+/* Records below end may be read. */
+static inline void
+sa_part_show(sa_partition *part, uint64_t end)
+{
+    atomic_store_explicit(&part->shown, end, memory_order_relaxed);
+    atomic_store(&part->visible, end);
+}
 
 typedef struct sa_topic {
     uint32_t id;
@@ -119,7 +128,8 @@ void sa_catalog_drop_group(sa_catalog *cat, sa_group *group);
 #define SA_CAT_NAME_MAX 249u
 #define SA_CAT_PARTS_MAX 65535u
 /* u16 kind, u16 op, u32 id, u32 partitions, u16 name bytes, u16 level (of a group: 1 = lost), u64
- * retention ms, u64 retention bytes, u64 created; n × {u32 partition id, u32 0, u64 first, u64 next}; name; to 8 */
+ * retention ms, u64 retention bytes, u64 created; n × {u32 partition id, u32 0, u64 first, u64
+ * next}; name; to 8 */
 #define SA_CAT_HEAD 40u
 #define SA_CAT_PART 24u
 

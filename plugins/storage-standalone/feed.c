@@ -25,7 +25,8 @@ static void job_home(emesh_task *task, int32_t code);
 static bool
 may_take(const sa_cursor *c)
 {
-    return c->want > 0 && c->close_op == NULL && (!c->bytes_given || c->want_bytes > 0);
+    return c->want > 0 && c->close_op == NULL && (!c->bytes_given || c->want_bytes > 0)
+           && atomic_load_explicit(&c->store->log.failed, memory_order_relaxed) == 0;
 }
 
 static uint64_t

@@ -228,6 +228,7 @@ round_of_work(struct sa_store *store)
     uint64_t now = sa_mono_ns(store);
     if (now >= keeper->space_at) {
         sa_space_check(store);
+        sa_metrics_tell(store);
         keeper->space_at = now + SA_TICK_NS;
     }
     sa_keeper_make_next(store);

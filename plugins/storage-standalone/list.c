@@ -86,11 +86,11 @@ topics_of(sa_listing *l)
 static emesh_row
 part_row(sa_listing *l, sa_topic *topic, sa_partition *part)
 {
-    uint64_t records, bytes, visible = atomic_load(&part->visible);
+    uint64_t records, bytes, shown = atomic_load(&part->shown);
     sa_measure(l->store, part, atomic_load(&part->first), &records, &bytes);
     emesh_row row = {
         .topic = slice_of(topic->name), .first = { 0, atomic_load(&part->first) },
-        .last = { 0, visible > 0 ? visible - 1 : 0 }, .count = records, .bytes = bytes,
+        .last = { 0, shown > 0 ? shown - 1 : 0 }, .count = records, .bytes = bytes,
     };
     return row;
 }

@@ -38,7 +38,7 @@ typedef struct sa_log {
     bool sync_now;          /* the syncer is asked for */
     bool no_next;           /* the next segment cannot be made: disk full */
     bool full;              /* below min-free: events are refused */
-    int32_t failed;         /* EMESH_E_*: the instance is broken */
+    _Atomic int32_t failed; /* EMESH_E_*: the instance is broken; written under lock */
     sa_segment *next;       /* prepared by the keeper */
     sa_batch *wait_head, **wait_tail; /* written, wait for the disk */
     sa_unseen *unseen;      /* ring, by LSN */

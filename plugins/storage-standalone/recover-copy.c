@@ -273,6 +273,7 @@ raise_next(sa_store *store)
             next += SA_JUMP;
         atomic_store(&part->next, next);
         atomic_store(&part->visible, next);
+        atomic_store(&part->shown, part->turn_end);
         part->turn = 0;
     }
 }

@@ -107,6 +107,7 @@ static int32_t
 start_threads(sa_store *store, emesh_error *err)
 {
     sa_keeper_make_next(store);
+    sa_metrics_start(store);
     int rc = sa_log_start(store);
     if (rc == 0) {
         rc = sa_keeper_start(store);

@@ -14,6 +14,7 @@
 #include "io.h"
 #include "keeper.h"
 #include "log.h"
+#include "metrics.h"
 #include "rows.h"
 #include "segment.h"
 #include "tail.h"
@@ -35,6 +36,7 @@ typedef struct sa_stats { /* counted for status, metrics and tests */
     _Atomic uint64_t writes, write_bytes, syncs, records, commits;
     _Atomic uint64_t reads, read_bytes, scanned_bytes;
     _Atomic uint64_t damaged, torn, quarantined, recopied;
+    _Atomic uint64_t memory_lost; /* answered at level memory, then not written */
     _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
 } sa_stats;
 
@@ -64,6 +66,7 @@ typedef struct sa_store {
     sa_rows rows;
     sa_keeper keeper;
     sa_stats stats;
+    sa_metrics metrics;
     struct sa_lane *lanes;
     pthread_mutex_t lanes_lock;
     /* life, [main] and the pool thread that starts or stops */

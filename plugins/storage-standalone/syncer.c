@@ -48,7 +48,7 @@ show(struct sa_store *store, uint64_t durable)
         while (n < SA_WOKEN && log->unseen_n > 0 && log->unseen[log->unseen_at].lsn <= durable) {
             sa_unseen *unseen = &log->unseen[log->unseen_at];
             unseen->part->pending--;
-            atomic_store(&unseen->part->visible, unseen->offset);
+            sa_part_show(unseen->part, unseen->offset);
             woken[n++] = unseen->part->topic;
             log->unseen_at = (log->unseen_at + 1) & (log->unseen_cap - 1);
             log->unseen_n--;
@@ -74,7 +74,8 @@ unsynced(struct sa_store *store, sa_segment **out)
         i--;
     for (; i < segs->n && n < SA_UNSYNCED; i++) {
         sa_segment *seg = segs->all[i];
-        if (seg->state != SA_SEG_SEALED && seg->fd >= 0 && atomic_load(&seg->end) > atomic_load(&seg->synced))
+        if (seg->state != SA_SEG_SEALED && seg->fd >= 0
+            && atomic_load(&seg->end) > atomic_load(&seg->synced))
             out[n++] = seg;
     }
     pthread_mutex_unlock(&segs->lock);

@@ -161,7 +161,8 @@ gather_rec(sa_gather *g, sa_rec *rec, uint64_t lsn, uint32_t pad)
     sa_rec_head head = {
         .lsn = lsn, .body = rec->body, .body_crc = rec->body_crc, .epoch = g->store->epoch,
         .type = rec->type, .flags = rec->flags, .follow = rec->follow,
-        .partition = rec->type == SA_EVENT ? rec->part->id : rec->about, .offset = rec->offset, .time_us = rec->time_us,
+        .partition = rec->type == SA_EVENT ? rec->part->id : rec->about,
+        .offset = rec->offset, .time_us = rec->time_us,
         .attrs = rec->attrs, .own = rec->own,
     };
     uint64_t lag = lsn - atomic_load_explicit(&g->store->log.durable, memory_order_relaxed);
@@ -295,7 +296,9 @@ settle_short(struct sa_store *store, sa_batch *list, uint64_t end, const char *r
             for (; i <= last; i++) {
                 if (whole)
                     kept = rec->lsn + sa_rec_size(rec->body);
-                else if (!batch->rec[i].early)
+                else if (batch->rec[i].early)
+                    sa_count(&store->stats.memory_lost, 1);
+                else
                     batch->results[i] = (emesh_appended){
                         .cookie = batch->results[i].cookie, .code = EMESH_E_NO_SPACE,
                         .reason = { reason, strlen(reason) } };
@@ -308,6 +311,19 @@ settle_short(struct sa_store *store, sa_batch *list, uint64_t end, const char *r
     return kept;
 }
 
+/* Bytes of units that did not fit must not look like records later. */
+static void
+wipe(struct sa_store *store, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeros[4096];
+    const sa_segment *seg = store->log.active;
+    for (uint64_t at = from; at < to; at += sizeof zeros) {
+        size_t n = MIN(sizeof zeros, (size_t)(to - at));
+        if (sa_write_all(store->io, seg->fd, zeros, n, at - seg->base) < 0)
+            return; /* the next write takes the place anyway */
+    }
+}
+
 /* lock held. Moves the written watermark; visible is what needs no disk. Partitions that became
  * readable stay in touched. */
 static void
@@ -318,7 +334,7 @@ publish(struct sa_store *store, sa_batch *list, uint64_t end)
     for (uint32_t i = 0; i < log->n_touched; i++) {
         sa_partition *part = log->touched[i];
         if (part->pending == 0 && !part->turn_sync) {
-            atomic_store(&part->visible, part->turn_end);
+            sa_part_show(part, part->turn_end);
         } else if (sa_unseen_push(log, part, part->turn_end, end)) {
             part->pending++;
             log->touched[i] = NULL;
@@ -404,7 +420,9 @@ finish(struct sa_store *store, sa_batch *list, const sa_gather *g)
         return;
     }
     if (full) {
-        end = settle_short(store, list, end, "the disk of the store is full");
+        uint64_t kept = settle_short(store, list, end, "the disk of the store is full");
+        wipe(store, kept, end);
+        end = kept;
         for (sa_batch *batch = list; batch != NULL; batch = batch->next) {
             if (batch->code != 0)
                 sa_batch_answer(store, batch, SA_ANSWER_FAILED);

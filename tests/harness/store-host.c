@@ -281,7 +281,7 @@ host_report(const emesh_host *host, uint32_t health, const emesh_error *err)
     store_host *h = host_of(host);
     (void)err;
     pthread_mutex_lock(&h->lock);
-    h->health = health;
+    __atomic_store_n(&h->health, health, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&h->wake);
     pthread_mutex_unlock(&h->lock);
 }

@@ -5,6 +5,9 @@
  */
 #include "harness/store-host.h"
 #include "folder-of.h"
+#include "lane.h"
+
+#include <stdio.h>
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
 static const emesh_start latest = { sizeof latest, EMESH_START_LATEST, 0, { 0, 0 } };
@@ -72,6 +75,123 @@ test_restart(void)
     sa_topic_close(NULL, topic);
     store_host_close(h);
     store_host_free(h);
+    folder_remove(dir);
+}
+
+/* Bodies of all alignments and up to the largest; one byte more is refused. */
+static void
+test_sizes(void)
+{
+    static const size_t sizes[] = { 0, 1, 7, 8, 9, 4096, 65535, 300000, 500000 };
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.segment_size = 1 << 20;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "sizes", EMESH_LEVEL_OS, 0, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++)
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", i, 3, sizes[i], 0), ==, 3);
+    uint64_t most = sa_store_info(store_host_store(h)).max_event_bytes;
+    g_assert_cmpuint(store_host_append(h, 0, topic, "most", 0, 1, most - 1000, 0), ==, 1);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "more", 0, 1, 530000, 0), ==, 0);
+    g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_TOO_LARGE);
+    for (int round = 0; round < 2; round++) { /* from memory, then from disk */
+        store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+        for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+            store_host_check_data(r, sizes[i]);
+            store_host_want(r, 3, 1u << 30);
+            store_host_records(r, 3 * (i + 1));
+        }
+        store_host_want(r, 10, 1u << 30);
+        store_host_caught_up(r);
+        g_assert_cmpuint(store_host_n(r), ==, 3 * G_N_ELEMENTS(sizes) + 1);
+        g_assert_cmpuint(store_host_bad(r), ==, 1); /* the last, of a size that was not asked for */
+        sa_topic_close(NULL, topic);
+        store_host_close(h);
+        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+        topic = store_host_topic(h, "sizes", EMESH_LEVEL_OS, 0, 0);
+    }
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+typedef struct keyed {
+    store_host *h;
+    struct emesh_topic *topic;
+    uint32_t n;
+    uint32_t partition[400]; /* by cookie */
+} keyed;
+
+static void
+note_partitions(void *ctx, const emesh_appended *results, uint32_t n)
+{
+    keyed *k = ctx;
+    for (uint32_t i = 0; i < n; i++) {
+        g_assert_cmpint(results[i].code, ==, EMESH_OK);
+        k->partition[results[i].cookie] = results[i].partition;
+        k->n++;
+    }
+}
+
+/* 40 keys by turns, the first one empty. */
+static void
+append_keys(void *ctx)
+{
+    keyed *k = ctx;
+    const emesh_event *event = store_host_event("k", 1, 10);
+    emesh_append items[400];
+    char keys[40][8];
+    for (uint32_t i = 0; i < 400; i++) {
+        int len = snprintf(keys[i % 40], sizeof keys[0], "key-%u", i % 40);
+        items[i] = (emesh_append){ .event = event, .topic = k->topic, .cookie = i,
+                                   .key = { keys[i % 40], i % 40 == 0 ? 0 : (size_t)len } };
+    }
+    sa_append(store_host_lane(k->h, 0), items, 400);
+    emesh_event_unref(event);
+}
+
+/* One key, one partition, always; no key, the first one. */
+static void
+test_keys(void)
+{
+    g_autofree char *dir = folder_make();
+    sa_options opt = store_host_options();
+    keyed k = { .h = store_host_new(dir, 1) };
+    bool used[5] = { false };
+    g_assert_cmpint(store_host_open(k.h, &opt, NULL), ==, EMESH_OK);
+    emesh_topic_spec spec = { .size = sizeof spec, .name = { "keys", 4 }, .create = 1,
+                              .partitions = 5, .level = EMESH_LEVEL_OS };
+    g_assert_cmpint(store_host_topic_code(k.h, &spec, &k.topic), ==, EMESH_OK);
+    store_host_on_results(k.h, note_partitions, &k);
+    store_host_on_lane(k.h, 0, append_keys, &k);
+    g_assert_cmpuint(k.n, ==, 400); /* os, and nobody else writes: inside the call */
+    for (uint32_t i = 0; i < 400; i++) {
+        g_assert_cmpuint(k.partition[i], <, 5);
+        g_assert_cmpuint(k.partition[i], ==, k.partition[i % 40]);
+        used[k.partition[i]] = true;
+    }
+    g_assert_cmpuint(k.partition[0], ==, 0);
+    for (uint32_t i = 0; i < 5; i++)
+        g_assert_true(used[i]);
+    store_reader *r = store_host_read(k.h, 0, k.topic, NULL, &earliest);
+    store_host_want(r, 1000, 1 << 20);
+    store_host_records(r, 400);
+    store_host_caught_up(r);
+    store_host_reader_close(r);
+    sa_topic_close(NULL, k.topic);
+    /* It may grow; what is there stays. */
+    spec.partitions = 7;
+    g_assert_cmpint(store_host_topic_code(k.h, &spec, &k.topic), ==, EMESH_OK);
+    g_assert_cmpuint(k.topic->n_parts, ==, 7);
+    r = store_host_read(k.h, 0, k.topic, NULL, &earliest);
+    store_host_want(r, 1000, 1 << 20);
+    store_host_records(r, 400);
+    store_host_reader_close(r);
+    sa_topic_close(NULL, k.topic);
+    store_host_close(k.h);
+    store_host_free(k.h);
     folder_remove(dir);
 }
 
@@ -244,6 +364,8 @@ main(int argc, char **argv)
     g_test_add_func("/store/killed", test_killed);
     g_test_add_func("/store/levels", test_levels);
     g_test_add_func("/store/restart", test_restart);
+    g_test_add_func("/store/sizes", test_sizes);
+    g_test_add_func("/store/keys", test_keys);
     g_test_add_func("/store/groups", test_groups);
     return g_test_run();
 }

@@ -94,6 +94,54 @@ test_many(gconstpointer data)
     folder_remove(dir);
 }
 
+/* So many segments that their indexes leave memory for the rows of LMDB while readers go on. */
+static void
+test_rows(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.tail_bytes = 64 << 10;
+    opt.checkpoint_ns = 50000000;
+    opt.sync_interval_ns = 10000000;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+    struct emesh_topic *rare = store_host_topic(h, "rare", EMESH_LEVEL_OS, 0, 0);
+    store_reader *early = store_host_read(h, 0, topic, NULL, &earliest);
+    const uint32_t all = 10000;
+    store_host_check_data(early, 400);
+    for (uint32_t i = 0; i < all; i += 100) {
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", i, 100, 400, 0), ==, 100);
+        g_assert_cmpuint(store_host_append(h, 0, rare, "r", i / 100, 1, 400, 0), ==, 1);
+        store_host_want(early, 60, 1u << 30); /* falls behind, from the tail into the rows */
+    }
+    for (int i = 0; i < 1500 && atomic_load(&topic->parts[0]->rows_to) <= 1000; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(atomic_load(&topic->parts[0]->rows_to), >, 1000);
+    store_host_want(early, all, 1u << 30);
+    store_host_records(early, all);
+    for (uint32_t i = 0; i < all; i++)
+        g_assert_cmpuint(store_host_offset(early, i), ==, i);
+    g_assert_cmpuint(store_host_bad(early), ==, 0);
+    store_reader *late = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(late, all, 1u << 30);
+    store_host_records(late, all);
+    store_reader *few = store_host_read(h, 0, rare, NULL, &earliest);
+    store_host_want(few, 200, 1u << 30);
+    store_host_caught_up(few);
+    g_assert_cmpuint(store_host_n(few), ==, 100);
+    GArray *rows;
+    g_assert_cmpint(store_host_admin(h, EMESH_LIST_TOPICS, "t", NULL, NULL, 0, &rows), ==, 0);
+    g_assert_cmpuint(g_array_index(rows, store_row, 0).count, ==, all);
+    g_assert_cmpuint(g_array_index(rows, store_row, 0).last, ==, all - 1);
+    g_array_unref(rows);
+    sa_topic_close(NULL, topic);
+    sa_topic_close(NULL, rare);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -101,5 +149,6 @@ main(int argc, char **argv)
     g_test_add_data_func("/store-many/memory", GUINT_TO_POINTER(EMESH_LEVEL_MEMORY), test_many);
     g_test_add_data_func("/store-many/os", GUINT_TO_POINTER(EMESH_LEVEL_OS), test_many);
     g_test_add_data_func("/store-many/synced", GUINT_TO_POINTER(EMESH_LEVEL_SYNCED), test_many);
+    g_test_add_func("/store-many/rows", test_rows);
     return g_test_run();
 }
