@@ -123,12 +123,13 @@ hand_over(emesh_bus_lane *lane, emesh_batch *batch, uint32_t n)
     store->inst->storage.append(loop->lane, batch->array, n);
 }
 
-/* One is always let through, however large. */
+/* One is always let through, however large. The window may change at any time: ready() is main's. */
 static bool
 fits(const emesh_store *store, uint64_t events, uint64_t bytes, const emesh_pending *p)
 {
     return events == 0 ||
-           (events < store->window_events && bytes + p->bytes <= store->window_bytes);
+           (events < __atomic_load_n(&store->window_events, __ATOMIC_RELAXED) &&
+            bytes + p->bytes <= __atomic_load_n(&store->window_bytes, __ATOMIC_RELAXED));
 }
 
 /* How many of the waiting items the store's window admits; counts them as under way. */
