@@ -18,6 +18,7 @@ typedef struct sa_window {
     uint8_t *bytes;
     size_t cap, have;
     uint64_t at;
+    bool short_of_memory; /* the last record could not be told for want of it: no damage */
 } sa_window;
 
 /* Bytes [place, place + n) into the window, unless they are there. */
@@ -28,8 +29,10 @@ fill(struct sa_store *store, int fd, sa_window *w, uint64_t place, size_t n)
         return true;
     if (n > w->cap) {
         uint8_t *bytes = malloc(n);
-        if (bytes == NULL)
+        if (bytes == NULL) {
+            w->short_of_memory = true;
             return false;
+        }
         free(w->bytes);
         w->bytes = bytes;
         w->cap = n;
@@ -61,7 +64,7 @@ span(const sa_places *p, uint32_t i)
 }
 
 static const emesh_event *
-decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body)
+decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body, sa_window *w)
 {
     const emesh_event *event = NULL;
     void *mem = NULL;
@@ -70,14 +73,17 @@ decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body)
     emesh_part parts[2] = { { body, head->attrs, NULL }, { NULL, data, NULL } };
     if (data > 0) {
         parts[1].owner = store->ev->buf(store->host, data, &mem);
-        if (parts[1].owner == NULL)
+        if (parts[1].owner == NULL) {
+            w->short_of_memory = true;
             return NULL;
+        }
         memcpy(mem, body + head->attrs, data);
         parts[1].ptr = mem;
     }
     int32_t code = store->ev->decode(store->host, EMESH_FORM_IMAGE, parts, data > 0 ? 2 : 1,
                                      &event, 1, &n, NULL);
     store->ev->buf_unref(parts[1].owner);
+    w->short_of_memory = code == EMESH_E_NO_MEMORY;
     return code == EMESH_OK && n == 1 ? event : NULL;
 }
 
@@ -102,7 +108,7 @@ read_one(struct sa_store *store, sa_partition *part, const sa_places *p, uint32_
         return got;
     const uint8_t *body = w->bytes + (place - w->at) + SA_RECORD_HEAD;
     if (sa_rec_body_ok(&head, body, sa_pad8(head.body))) {
-        got.event = decode(store, &head, body);
+        got.event = decode(store, &head, body, w);
         got.bytes = sa_event_bytes(body, head.attrs, head.body);
     }
     return got;
@@ -118,6 +124,28 @@ note_damage(struct sa_store *store, sa_partition *part, const sa_places *p, uint
            (unsigned long long)p->seg->base);
 }
 
+static void
+wait_a_little(void)
+{
+    struct timespec wait = { 0, 20000000 };
+    nanosleep(&wait, NULL);
+}
+
+/* A record that cannot be told for want of memory is tried again; false: it still cannot. */
+static bool
+read_patiently(struct sa_store *store, sa_partition *part, const sa_places *p, uint32_t i,
+               sa_window *w, sa_got *got)
+{
+    for (int tries = 0; tries < SA_RETRIES; tries++) {
+        w->short_of_memory = false;
+        *got = read_one(store, part, p, i, w);
+        if (got->event != NULL || !w->short_of_memory)
+            return true;
+        wait_a_little();
+    }
+    return false;
+}
+
 /* Look-ups that lack memory or descriptors are tried again: skipping would lose records. */
 static sa_look
 look(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, uint32_t max,
@@ -127,8 +155,7 @@ look(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, 
         sa_look found = sa_lookup(store, part, offset, end, max, places);
         if (found != SA_LOOK_ERROR)
             return found;
-        struct timespec wait = { 0, 20000000 };
-        nanosleep(&wait, NULL);
+        wait_a_little();
     }
     return SA_LOOK_ERROR;
 }
@@ -140,8 +167,9 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
     uint32_t n = 0;
     uint64_t bytes = 0;
     sa_window w = { 0 };
+    bool able = true;
     *next = offset;
-    while (n < max && *next < end && (n == 0 || bytes < max_bytes)) {
+    while (able && n < max && *next < end && (n == 0 || bytes < max_bytes)) {
         sa_places places;
         sa_look found = look(store, part, *next, end, max - n, &places);
         if (found == SA_LOOK_ERROR)
@@ -152,7 +180,10 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
         }
         w.have = 0; /* of another file */
         for (uint32_t i = 0; i < places.n; i++) {
-            sa_got got = read_one(store, part, &places, i, &w);
+            sa_got got;
+            able = read_patiently(store, part, &places, i, &w, &got);
+            if (!able)
+                break; /* the caller asks again from here */
             if (n > 0 && bytes + got.bytes > max_bytes) {
                 store->ev->unref(&got.event, 1);
                 bytes = max_bytes;
@@ -179,7 +210,7 @@ sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place, s
         && sa_rec_head_read(w.bytes, w.have, seg->base + place, store->salt, head)
         && head->type == SA_EVENT && fill(store, fd, &w, place, sa_rec_size(head->body))
         && sa_rec_body_ok(head, w.bytes + SA_RECORD_HEAD, w.have - SA_RECORD_HEAD))
-        event = decode(store, head, w.bytes + SA_RECORD_HEAD);
+        event = decode(store, head, w.bytes + SA_RECORD_HEAD, &w);
     free(w.bytes);
     return event;
 }

@@ -356,6 +356,52 @@ test_killed_often(void)
     folder_remove(dir);
 }
 
+/* ---- a reader that lacks memory ---- */
+
+static uint32_t memory_lacks; /* atomic: so many decodes fail */
+
+static int32_t
+decode_or_not(const emesh_host *host, uint32_t form, const emesh_part *in, uint32_t n_in,
+              const emesh_event **out, uint32_t cap, uint32_t *n_out, emesh_error *err)
+{
+    uint32_t left = __atomic_load_n(&memory_lacks, __ATOMIC_RELAXED);
+    if (left == 0)
+        return emesh_event_service.decode(host, form, in, n_in, out, cap, n_out, err);
+    __atomic_store_n(&memory_lacks, left - 1, __ATOMIC_RELAXED);
+    return EMESH_E_NO_MEMORY;
+}
+
+/* Want of memory is no damage: nothing is skipped, the record comes when there is some. */
+static void
+test_no_memory(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.tail_bytes = 0; /* all comes from disk */
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 50, 100, 0), ==, 50);
+    emesh_event_api lacking = emesh_event_service;
+    lacking.decode = decode_or_not;
+    const emesh_event_api *whole = store_host_store(h)->ev;
+    store_host_store(h)->ev = &lacking;
+    __atomic_store_n(&memory_lacks, 5, __ATOMIC_RELAXED);
+    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(r, 1000, 1 << 20);
+    store_host_records(r, 50);
+    g_assert_cmpuint(__atomic_load_n(&memory_lacks, __ATOMIC_RELAXED), ==, 0);
+    for (uint32_t i = 0; i < 50; i++)
+        g_assert_cmpuint(store_host_flags(r, i), ==, 0);
+    g_assert_cmpstr(store_host_id(r, 0), ==, "e0");
+    store_host_reader_close(r);
+    store_host_store(h)->ev = whole;
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -367,5 +413,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/sizes", test_sizes);
     g_test_add_func("/store/keys", test_keys);
     g_test_add_func("/store/groups", test_groups);
+    g_test_add_func("/store/no-memory", test_no_memory);
     return g_test_run();
 }
