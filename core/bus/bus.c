@@ -46,7 +46,6 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
     bus->opening = g_hash_table_new(g_str_hash, g_str_equal);
     bus->lanes = g_new0(emesh_bus_lane *, EMESH_MAX_LANES);
-    bus->boot = (uint64_t)g_get_real_time();
     for (uint32_t i = 0; i < n_workers; i++)
         emesh_bus_lane_add(bus, workers[i]);
     return bus;

@@ -34,7 +34,6 @@ struct emesh_bus {
     uint32_t n_lanes;
     pthread_mutex_t lanes_lock;   /* of adding a lane */
     uint64_t queue_bytes;         /* atomic: accepted, not yet answered by a store */
-    uint64_t boot;                /* random: part of session ids and of made-up event ids */
     bool closing;                 /* [main] no new topic is opened */
     emesh_daemon *daemon;         /* for commands that sessions give */
     emesh_log *log;

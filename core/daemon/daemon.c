@@ -169,6 +169,7 @@ unmake(emesh_daemon *daemon)
     for (uint32_t i = 0; i < daemon->instances->len; i++)
         emesh_inst_free(daemon->instances->pdata[i]);
     g_ptr_array_unref(daemon->instances);
+    g_hash_table_unref(daemon->held);
     for (uint32_t i = 0; i < daemon->n_workers; i++)
         if (daemon->workers[i] != NULL)
             emesh_worker_stop(daemon->workers[i]);
@@ -219,6 +220,8 @@ emesh_daemon_run(const emesh_daemon_args *args)
     daemon.log = emesh_log_new(STDERR_FILENO, EMESH_LOG_INFO);
     daemon.loop = g_main_loop_new(NULL, FALSE);
     daemon.instances = g_ptr_array_new();
+    daemon.held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                        (GDestroyNotify)emesh_held_free);
     daemon.loader = make_loader(args);
     emesh_loader_log_to(daemon.loader, daemon.log);
     daemon.plan = emesh_plan_new((const char *const *)args->conf_dirs, daemon.loader);

@@ -26,6 +26,7 @@ struct emesh_daemon {
     emesh_conf *admin_conf;      /* of the internal instance */
     emesh_plan *plan;            /* what runs */
     emesh_plan *next;            /* a reload under way */
+    GHashTable *held;            /* name → emesh_held: listening sockets of what it restarts */
     GPtrArray *instances;        /* emesh_inst, storage first */
     uint32_t left;               /* answers awaited by the step under way */
     int exit_code;

@@ -82,6 +82,7 @@ acceptable(emesh_daemon *daemon, emesh_plan *plan)
 static void
 reload_end(emesh_daemon *daemon)
 {
+    g_hash_table_remove_all(daemon->held); /* addresses that are no longer listened on */
     emesh_plan_free(daemon->plan);
     daemon->plan = g_steal_pointer(&daemon->next);
     daemon->view.conf = daemon->plan->conf;
@@ -117,6 +118,8 @@ bring_new_up(emesh_daemon *daemon)
     for (uint32_t i = 0; i < daemon->next->items->len; i++) {
         const emesh_planned *planned = &g_array_index(daemon->next->items, emesh_planned, i);
         g_autoptr(GError) error = NULL;
+        void *key, *held;
+        emesh_inst *inst;
         if (running(daemon, planned->conf->name) != NULL)
             continue;
         if (!emesh_daemon_add(daemon, planned, &error)) {
@@ -124,7 +127,12 @@ bring_new_up(emesh_daemon *daemon)
             continue;
         }
         daemon->left++;
-        emesh_inst_up(daemon->instances->pdata[daemon->instances->len - 1], came_up, daemon);
+        inst = daemon->instances->pdata[daemon->instances->len - 1];
+        if (g_hash_table_steal_extended(daemon->held, inst->name, &key, &held)) {
+            g_free(key);
+            emesh_inst_give_listeners(inst, held);
+        }
+        emesh_inst_up(inst, came_up, daemon);
     }
     if (--daemon->left == 0)
         reload_end(daemon);
@@ -139,6 +147,16 @@ went_down(void *ctx, emesh_inst *inst)
     emesh_inst_free(inst);
     if (--daemon->left == 0)
         bring_new_up(daemon);
+}
+
+/* What restarts keeps its listening sockets: connections that queue on them are not reset. */
+static void
+hold(emesh_daemon *daemon, const emesh_inst *inst)
+{
+    emesh_held *held = emesh_inst_hold_listeners(inst);
+
+    if (held != NULL)
+        g_hash_table_insert(daemon->held, g_strdup(inst->name), held);
 }
 
 static void
@@ -156,9 +174,13 @@ apply(emesh_daemon *daemon)
         if (inst->plugin->id != NULL && strcmp(inst->name, "admin") == 0)
             continue; /* internal: no file of conf.d is its own */
         change = planned != NULL ? change_of(inst, planned) : EMESH_CONFIG_RESTART;
+        if (inst->state == EMESH_INST_FAILED && !inst->is_storage)
+            change = EMESH_CONFIG_RESTART; /* what kept it down may be mended */
         if (change == EMESH_CONFIG_RESTART)
             g_ptr_array_add(going, inst);
-        else if (change == EMESH_CONFIG_LIVE)
+        if (change == EMESH_CONFIG_RESTART && planned != NULL)
+            hold(daemon, inst);
+        if (change == EMESH_CONFIG_LIVE)
             emesh_inst_apply(inst, planned->config);
         if (change != EMESH_CONFIG_RESTART && !emesh_inst_reload_tls(inst, &error))
             emesh_daemon_say(daemon, EMESH_LOG_ERROR, error->message);

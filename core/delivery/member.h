@@ -12,10 +12,8 @@ struct emesh_member {
     emesh_session *session;
     void *ctx;                  /* the plugin's */
     uint32_t attach;            /* number in session->members: part of delivery ids */
-    uint32_t refs;              /* plugin's or session's end, the consumer's end, queued call */
     bool left;                  /* unsubscribed or its session is closed */
     bool told, ended;           /* subscribed() was called; with a code */
-    bool queued;
     char *topic_name, *group;
     uint32_t mode, flags;
     emesh_start start;
@@ -25,8 +23,7 @@ struct emesh_member {
     emesh_bus_topic *topic;
     emesh_bus_lane *owner;      /* NULL until joined */
     emesh_consumer *peer;       /* known once the owner has answered */
-    bool joining, window_changed, forget;
-    uint32_t how;               /* how it left */
+    bool joining, forget;
     int32_t answer;             /* of the join */
     char *answer_text;
     emesh_delivery *items;      /* what came since the last deliver() */

@@ -44,15 +44,6 @@ emesh_slot_at(const emesh_slots *slots, uint32_t index)
     return &slots->slabs[index / SLAB][index % SLAB];
 }
 
-uint32_t
-emesh_slot_index(const emesh_slots *slots, const emesh_slot *slot)
-{
-    for (uint32_t i = 0; i < slots->n_slabs; i++)
-        if (slot >= slots->slabs[i] && slot < slots->slabs[i] + SLAB)
-            return i * SLAB + (uint32_t)(slot - slots->slabs[i]);
-    return UINT32_MAX;
-}
-
 static uint32_t
 slot_take(emesh_slots *slots)
 {

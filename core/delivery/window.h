@@ -70,7 +70,6 @@ typedef struct emesh_slots { /* of one subscription */
 } emesh_slots;
 
 emesh_slot *emesh_slot_at(const emesh_slots *slots, uint32_t index);
-uint32_t emesh_slot_index(const emesh_slots *slots, const emesh_slot *slot);
 /* A READY slot at the end of window (event takes a reference), or a settled one for a hole. */
 uint32_t emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
                          const emesh_record *record);

@@ -108,7 +108,7 @@ set_bind_error(GError **error, const char *address, const char *origin, int numb
 /* Fills row `address` of the ports. Port 0: the first lane's choice is everybody's. */
 static bool
 bind_address(emesh_listeners *listeners, uint32_t address, const char *text, const char *origin,
-             GError **error)
+             emesh_held *held, GError **error)
 {
     emesh_bound *bound = &listeners->bound[address];
     char host[EMESH_HOST_MAX];
@@ -116,6 +116,9 @@ bind_address(emesh_listeners *listeners, uint32_t address, const char *text, con
     const char *wrong = emesh_addr_split(text, strlen(text), host, &number);
     bool reuse_addr = false;
 
+    bound->asked = g_strdup(text);
+    if (held != NULL && emesh_held_adopt(held, listeners, address))
+        return true;
     if (!wrong && strcmp(host, "localhost") == 0)
         strcpy(host, "127.0.0.1");
     if (!wrong && !emesh_addr_numeric(host, number, &bound->addr))
@@ -163,7 +166,8 @@ listeners_copy_spec(emesh_listeners *listeners, const emesh_listen_spec *spec)
 }
 
 emesh_listeners *
-emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept, GError **error)
+emesh_net_bind_held(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept,
+                    emesh_held *held, GError **error)
 {
     emesh_listeners *listeners = g_new0(emesh_listeners, 1);
 
@@ -191,12 +195,18 @@ emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept
     }
     for (uint32_t a = 0; a < spec->n_addresses; a++) {
         if (!bind_address(listeners, a, spec->addresses[a], spec->origins ? spec->origins[a] : NULL,
-                          error)) {
+                          held, error)) {
             emesh_listeners_free(listeners);
             return NULL;
         }
     }
     return listeners;
+}
+
+emesh_listeners *
+emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept, GError **error)
+{
+    return emesh_net_bind_held(spec, n_lanes, self_accept, NULL, error);
 }
 
 bool
@@ -232,6 +242,8 @@ emesh_listeners_free(emesh_listeners *listeners)
     g_free(listeners->tls_files.key);
     g_free(listeners->tls_files.client_ca);
     g_free(listeners->tls_files.alpn);
+    for (uint32_t a = 0; a < listeners->n_addresses; a++)
+        g_free(listeners->bound[a].asked);
     g_free(listeners->bound);
     g_free(listeners->ports);
     g_free(listeners->parts);

@@ -32,6 +32,7 @@ typedef struct emesh_port { /* one address on one lane */
 typedef struct emesh_bound { /* one address */
     emesh_addr addr;
     char text[EMESH_ADDR_TEXT]; /* as bound */
+    char *asked;                /* as written */
 } emesh_bound;
 
 typedef struct emesh_part_jobs { /* one lane's share of open, shut and close_all */
@@ -84,6 +85,9 @@ emesh_listeners_port(const emesh_listeners *listeners, uint32_t lane, uint32_t a
 {
     return &listeners->ports[(size_t)lane * listeners->n_addresses + address];
 }
+
+/* held.c: takes the sockets of an address over. False: none are held for it. */
+bool emesh_held_adopt(emesh_held *held, emesh_listeners *listeners, uint32_t address);
 
 /* [lane] The listening descriptor of an instance that accepts itself; a copy, given. */
 int32_t emesh_listeners_take(emesh_listeners *listeners, uint32_t lane, uint32_t index,

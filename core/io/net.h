@@ -37,6 +37,15 @@ typedef int32_t (*emesh_accept_fn)(emesh_loop *loop, emesh_conn *conn, const eme
  * origin and reason. self_accept: descriptors are left to net.listener() (libsoup). */
 emesh_listeners *emesh_net_bind(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_accept,
                                 GError **error);
+/* [main] Copies of the listening sockets, made before a restart and handed to the next life: what
+ * queues on them meanwhile is neither refused nor reset. NULL without listeners. Given: free. */
+typedef struct emesh_held emesh_held;
+emesh_held *emesh_net_hold(const emesh_listeners *listeners);
+void emesh_held_free(emesh_held *held);
+/* [main] The same as bind, but an address that is written as before keeps its sockets. held may be
+ * NULL, is emptied of what is used, and stays the caller's. */
+emesh_listeners *emesh_net_bind_held(const emesh_listen_spec *spec, uint32_t n_lanes,
+                                     bool self_accept, emesh_held *held, GError **error);
 /* [main] After the last attach: begins to accept on every lane. loops[i] is lane i. false: somebody
  * took the address meanwhile; nothing is accepted, free the listeners. */
 bool emesh_net_open(emesh_listeners *listeners, emesh_loop *const *loops, emesh_accept_fn accept,

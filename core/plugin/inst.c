@@ -227,6 +227,7 @@ record_free(emesh_inst *inst)
     emesh_ops_clear(&priv->ops);
     emesh_metrics_free(inst->metrics);
     pthread_mutex_destroy(&priv->report_lock);
+    emesh_held_free(priv->held);
     emesh_config_unref(priv->config);
     g_clear_pointer(&priv->start_config, emesh_config_unref);
     g_free(priv->data_dir);
@@ -303,6 +304,19 @@ const emesh_dial_spec *
 emesh_inst_dial_spec(const emesh_inst *inst)
 {
     return &inst->priv->dial;
+}
+
+emesh_held *
+emesh_inst_hold_listeners(const emesh_inst *inst)
+{
+    return emesh_net_hold(inst->priv->listeners);
+}
+
+void
+emesh_inst_give_listeners(emesh_inst *inst, emesh_held *held)
+{
+    emesh_held_free(inst->priv->held);
+    inst->priv->held = held;
 }
 
 emesh_listeners *

@@ -128,6 +128,10 @@ void emesh_inst_down(emesh_inst *inst, uint64_t deadline_ns,
 /* [main] LIVE options: takes a reference of config and calls apply, now or when it runs. */
 void emesh_inst_apply(emesh_inst *inst, emesh_config *config);
 emesh_config *emesh_inst_config(const emesh_inst *inst); /* borrowed */
+/* [main] Listening sockets for the next life of an instance that is restarted: held from the old one
+ * before it goes down, given (taken over) to the new one before it comes up. */
+emesh_held *emesh_inst_hold_listeners(const emesh_inst *inst);
+void emesh_inst_give_listeners(emesh_inst *inst, emesh_held *held);
 bool emesh_inst_reload_tls(emesh_inst *inst, GError **error);
 void emesh_inst_free(emesh_inst *inst); /* after down, or after a failed up */
 

@@ -42,6 +42,7 @@ struct emesh_inst_private {
     emesh_lane_rec *lanes;      /* n_loops */
     emesh_worker **own;         /* GLIB: n_loops workers */
     emesh_listeners *listeners; /* NULL: no option group, or no address */
+    emesh_held *held;           /* of a life before, until bound */
     bool listening;             /* they were opened */
 
     emesh_ops ops;

@@ -25,8 +25,9 @@ bind_listeners(emesh_inst *inst, GError **error)
             !emesh_config_listen(priv->config, component->groups[i].prefix, &spec))
             continue;
         spec.alpn = inst->protocol.alpn;
-        priv->listeners =
-            emesh_net_bind(&spec, inst->n_loops, inst->protocol.accept == NULL, error);
+        priv->listeners = emesh_net_bind_held(&spec, inst->n_loops, inst->protocol.accept == NULL,
+                                              priv->held, error);
+        g_clear_pointer(&priv->held, emesh_held_free);
         return priv->listeners != NULL; /* the group is there once: descriptor.c */
     }
     return true;
