@@ -197,8 +197,13 @@ forget(sa_store *store, const emesh_admin *what, emesh_op *op)
         sa_commit_put(body, pair, SA_OP_DELETE, NULL);
         sa_pair_forget(store, group, pair->part->id);
     }
+    if (body->len == 0 && sa_holds_any(store, group->id, topic->id)) {
+        const sa_pair none = { .group = group, .part = topic->parts[0] };
+        sa_commit_put(body, &none, SA_OP_DELETE, NULL); /* it had an inbox only */
+    }
     bool last = !has_pairs(group);
     pthread_mutex_unlock(&group->lock);
+    sa_holds_forget(store, group->id, last ? 0 : topic->id);
     sa_change *change = sa_change_new(store, op, 2);
     sa_change_add(change, SA_COMMIT, body, NULL, 0);
     if (last) {
@@ -231,6 +236,7 @@ delete_topic(sa_store *store, const emesh_admin *what, emesh_op *op)
         return;
     }
     sa_groups_forget_topic(store, topic);
+    sa_holds_drop_topic(store, topic->id);
     sa_keeper_topic(store, topic);
     sa_change *change = sa_change_new(store, op, 1);
     sa_change_add(change, SA_CATALOG, entry, NULL, 0);

@@ -104,8 +104,9 @@ void
 sa_rec_seal(sa_batch *batch, sa_rec *rec)
 {
     static const uint8_t zeros[8];
-    uint32_t crc = sa_crc32c(0, rec->first, rec->first_len);
-    uint32_t body = rec->first_len;
+    uint32_t crc = rec->held ? sa_crc32c(0, rec->hold, SA_HOLD_HEAD) : 0;
+    uint32_t body = rec->first_len + (rec->held ? SA_HOLD_HEAD : 0);
+    crc = sa_crc32c(crc, rec->first, rec->first_len);
     uint32_t pieces = 2;
     for (uint32_t i = 0; i < rec->n_data; i++) {
         crc = sa_crc32c(crc, rec->data[i].ptr, rec->data[i].len);
@@ -120,9 +121,8 @@ sa_rec_seal(sa_batch *batch, sa_rec *rec)
     batch->n++;
 }
 
-sa_rec *
-sa_batch_control(struct sa_store *store, sa_batch *batch, enum sa_type type, const void *body,
-                 uint32_t len)
+static sa_rec *
+control(struct sa_store *store, sa_batch *batch, enum sa_type type, const void *body, uint32_t len)
 {
     sa_rec *rec = &batch->rec[batch->n];
     memset(rec, 0, sizeof *rec);
@@ -133,6 +133,26 @@ sa_batch_control(struct sa_store *store, sa_batch *batch, enum sa_type type, con
     rec->first = body;
     rec->first_len = len;
     rec->time_us = sa_wall_us(store);
+    return rec;
+}
+
+sa_rec *
+sa_batch_control(struct sa_store *store, sa_batch *batch, enum sa_type type, const void *body,
+                 uint32_t len)
+{
+    sa_rec *rec = control(store, batch, type, body, len);
+    batch->control = true;
+    sa_rec_seal(batch, rec);
+    return rec;
+}
+
+sa_rec *
+sa_batch_control_hold(struct sa_store *store, sa_batch *batch, enum sa_type type, uint64_t due,
+                      uint32_t kind, uint32_t group)
+{
+    sa_rec *rec = control(store, batch, type, NULL, 0);
+    rec->held = true;
+    sa_hold_head_write(rec->hold, due, kind, group);
     batch->control = true;
     sa_rec_seal(batch, rec);
     return rec;
@@ -144,6 +164,8 @@ static bool
 answers(const sa_batch *batch, uint32_t i, enum sa_answer which)
 {
     const sa_rec *rec = &batch->rec[i];
+    if (rec->silent)
+        return false;
     if (which == SA_ANSWER_EARLY || rec->early)
         return which == SA_ANSWER_EARLY && rec->early;
     if (which == SA_ANSWER_FAILED)
@@ -166,9 +188,11 @@ sa_batch_answer(struct sa_store *store, sa_batch *batch, enum sa_answer which)
             if (which != SA_ANSWER_EARLY)
                 rec->answered = true; /* of an early one only its submitter tells */
             batch->results[i].level = level[which];
-            batch->results[i].partition = rec->part->number;
+            batch->results[i].partition = rec->held && sa_get32(rec->hold + 8) == SA_HOLD_INBOX
+                                              ? SA_INBOX : rec->part->number;
             if (level[which] != 0)
-                batch->results[i].position = (emesh_position){ 0, rec->offset };
+                batch->results[i].position =
+                    (emesh_position){ rec->held ? sa_get64(rec->hold) : 0, rec->offset };
             i++;
         }
         if (i > from)

@@ -10,20 +10,27 @@
 
 struct sa_store;
 struct sa_lane;
+struct sa_pair;
 
 typedef struct sa_rec {
     uint8_t zero[8]; /* padding of the record before; belongs to one piece with head */
     uint8_t head[SA_RECORD_HEAD];
+    uint8_t hold[SA_HOLD_HEAD]; /* first bytes of the body of a HOLD or HOLD_DONE; one piece too */
     const emesh_event *event; /* a reference until the tail has it; NULL: control record */
     sa_partition *part;
     const void *first; /* image, or the whole body of a control record */
     const emesh_part *data;
+    struct sa_pair *pair; /* a COMMIT that came with an append: of these */
+    uint32_t outcome, attempts;
+    uint64_t settles; /* offset */
     uint64_t offset, time_us, lsn, hash;
     uint32_t first_len, n_data;
     uint32_t body, body_crc, attrs, own;
     uint32_t about; /* partition id in the header of a control record */
     uint16_t follow;
     uint8_t type, flags;
+    bool held;  /* the body begins with hold */
+    bool silent; /* no append of the host: nobody is told */
     bool fixed; /* the offset is given (recovery) */
     bool sync;  /* answered when durable, else when written */
     bool early; /* level memory: answered when queued */
@@ -67,6 +74,9 @@ void sa_batches_clear(sa_batches *batches);
 /* Adds a control record with this body; the batch keeps memory. */
 sa_rec *sa_batch_control(struct sa_store *store, sa_batch *batch, enum sa_type type,
                          const void *body, uint32_t len);
+/* Adds a HOLD_DONE whose body is a hold head. */
+sa_rec *sa_batch_control_hold(struct sa_store *store, sa_batch *batch, enum sa_type type,
+                              uint64_t due, uint32_t kind, uint32_t group);
 /* Body check sum, sizes and pieces of a record whose parts are set. */
 void sa_rec_seal(sa_batch *batch, sa_rec *rec);
 

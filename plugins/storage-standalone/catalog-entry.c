@@ -173,8 +173,10 @@ note_topic(struct sa_store *store, sa_topic *topic)
 {
     if (topic == NULL)
         return;
-    if (topic->deleted)
+    if (topic->deleted) {
         sa_groups_forget_topic(store, topic);
+        sa_holds_drop_topic(store, topic->id);
+    }
     sa_keeper_topic(store, topic);
 }
 

@@ -164,6 +164,8 @@ commit(struct sa_store *store, const sa_image *image)
         return rc;
     rc = put_rows(store, txn, image);
     if (rc == 0)
+        rc = sa_holds_put(store, txn);
+    if (rc == 0)
         rc = delete_rows(store, txn, &deleted);
     if (rc == 0)
         rc = sa_rows_put_meta(store, txn, &image->meta);
@@ -248,6 +250,10 @@ sa_checkpoint(struct sa_store *store, bool all, bool clean)
         copy_pair(&image, g_ptr_array_index(image.pairs, i));
     copy_catalog(store, &image);
     copy_segments(store, &image, all);
+    sa_holds_take(store);
+    pthread_mutex_lock(&store->log.lock);
+    image.meta.next_hold = store->holds.next;
+    pthread_mutex_unlock(&store->log.lock);
     image.meta.salt = store->salt;
     memcpy(image.meta.id, store->id, sizeof image.meta.id);
     image.meta.epoch = store->epoch;
@@ -259,8 +265,11 @@ sa_checkpoint(struct sa_store *store, bool all, bool clean)
     image.meta.clock_us = sa_clock_us(store);
     image.meta.wall_us = sa_wall_us(store);
     sa_point(store->io, "checkpoint-synced");
+    pthread_mutex_lock(&store->holds.rows_lock);
     if (rc == 0)
         rc = commit(store, &image);
+    sa_holds_taken(store, rc == 0);
+    pthread_mutex_unlock(&store->holds.rows_lock);
     if (rc == 0) {
         drop_dirs(store, &image);
         store->keeper.applied = image.applied;

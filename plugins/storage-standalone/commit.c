@@ -83,6 +83,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
         return;
     if (e->op == SA_OP_DELETE) {
         sa_pair_forget(store, group, e->partition);
+        sa_holds_forget(store, group->id, part->topic->id);
         return;
     }
     if (pair == NULL) {
@@ -191,6 +192,8 @@ flush_done(sa_batch *batch, int32_t code)
 {
     sa_flush *flush = batch->ctx;
     sa_lane *lane = flush->lane;
+    if (code != EMESH_OK)
+        sa_holds_undone(lane->store, batch);
     flush->code = code;
     flush->next = atomic_load(&lane->flushed);
     while (!atomic_compare_exchange_weak(&lane->flushed, &flush->next, flush)) {
@@ -260,6 +263,36 @@ sa_commit_flush(sa_lane *lane)
         lane->flushing = false;
         refused = take_back(lane); /* then the timer tries again */
     }
+}
+
+void
+sa_commit_entered(struct sa_store *store, const struct sa_rec *rec)
+{
+    sa_pair *pair = rec->pair;
+    pthread_mutex_lock(&pair->group->lock);
+    bool news = rec->outcome == EMESH_COMMIT_UP_TO ? sa_pair_up_to(pair, rec->settles)
+                : rec->outcome == EMESH_COMMIT_ONE ? sa_pair_ack(pair, rec->settles)
+                                                   : sa_pair_tried(pair, rec->settles, rec->attempts);
+    if (news && !pair->gone)
+        sa_pair_row(store, pair);
+    pthread_mutex_unlock(&pair->group->lock);
+}
+
+void
+sa_commit_batch(sa_lane *lane, struct sa_batch *batch)
+{
+    sa_flush *flush = malloc(sizeof *flush);
+    if (flush == NULL) {
+        sa_holds_undone(lane->store, batch); /* the firer writes them */
+        sa_batch_unref(batch);
+        return;
+    }
+    *flush = (sa_flush){ .lane = lane };
+    batch->done = flush_done;
+    batch->ctx = flush;
+    lane->flushes++;
+    sa_count(&lane->store->stats.commits, 1);
+    sa_log_submit(lane->store, batch, true);
 }
 
 void

@@ -35,6 +35,8 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
         int len = snprintf(name, sizeof name, "%u", i);
         c->store->st->partition(reader, EMESH_PARTITION_ASSIGNED, i, name, (size_t)len, NULL);
     }
+    if (c->group != NULL)
+        c->store->st->partition(reader, EMESH_PARTITION_ASSIGNED, SA_INBOX, "inbox", 5, NULL);
     return (emesh_cursor *)c;
 }
 
@@ -94,6 +96,8 @@ void
 sa_cursor_begin(emesh_cursor *cursor, uint32_t partition, uint32_t epoch, const emesh_start *start)
 {
     sa_cursor *c = (sa_cursor *)(void *)cursor;
+    if (partition == SA_INBOX)
+        sa_inbox_begin(c, epoch);
     if (partition >= c->n_parts)
         return;
     sa_cpart *p = &c->parts[partition];
@@ -130,6 +134,8 @@ sa_cursor_release(emesh_cursor *cursor, uint32_t partition, uint32_t epoch)
     sa_cursor *c = (sa_cursor *)(void *)cursor;
     if (partition < c->n_parts && c->parts[partition].epoch == epoch)
         c->parts[partition].begun = false;
+    if (partition == SA_INBOX && c->inbox.epoch == epoch)
+        sa_inbox_end(c);
 }
 
 void
@@ -181,6 +187,7 @@ sa_cursor_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n)
         }
     }
     pthread_mutex_unlock(&c->group->lock);
+    sa_inbox_commit(c, items, n);
     if (paused)
         sa_lane_ready(c->lane, c);
 }
@@ -201,13 +208,16 @@ sa_cursors_flushed(sa_lane *lane)
     sa_cursor **at = &lane->closing;
     while (*at != NULL) {
         sa_cursor *c = *at;
-        if (lane->flushes > 0 || c->job != NULL || atomic_load(&c->ready) != 0) {
+        if (lane->flushes > 0 || c->job != NULL || c->inbox.job != NULL
+            || atomic_load(&c->ready) != 0) {
             at = &c->closing_next;
             continue;
         }
         *at = c->closing_next;
         const sa_store *store = c->store;
         emesh_op *op = c->close_op;
+        if (c->inbox.out != NULL)
+            g_array_unref(c->inbox.out);
         free(c);
         store->host->complete(store->host, op, EMESH_OK, NULL, NULL);
         at = &lane->closing; /* completing may have closed others */
@@ -229,6 +239,7 @@ sa_cursor_close(emesh_cursor *cursor, emesh_op *op)
     *at = c->topic_next;
     pthread_mutex_unlock(&topic->lock);
     c->close_op = op;
+    sa_inbox_end(c);
     for (uint32_t i = 0; i < c->n_parts; i++)
         c->parts[i].begun = false;
     if (dirty(c))

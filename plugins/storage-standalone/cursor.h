@@ -25,6 +25,16 @@ typedef struct sa_cpart {
 } sa_cpart;
 
 struct sa_job;
+struct sa_inbox_job;
+struct sa_queue;
+
+typedef struct sa_inbox { /* inbox.c */
+    struct sa_queue *queue;
+    GArray *out; /* emesh_position, handed over under this epoch and not settled */
+    struct sa_inbox_job *job;
+    uint32_t epoch;
+    bool begun, told;
+} sa_inbox;
 
 typedef struct sa_cursor { /* the host's emesh_cursor */
     struct sa_store *store;
@@ -43,6 +53,7 @@ typedef struct sa_cursor { /* the host's emesh_cursor */
     uint32_t want;
     uint32_t turn; /* partition to begin with */
     uint32_t n_parts;
+    sa_inbox inbox;
     bool bytes_given; /* a host that never grants bytes counts records alone */
     sa_cpart parts[];
 } sa_cursor;

@@ -251,6 +251,7 @@ sa_feed(sa_cursor *c)
 {
     bool more = true;
     resolve_next(c);
+    sa_inbox_feed(c);
     while (may_take(c) && more) {
         more = false;
         for (uint32_t k = 0; k < c->n_parts && may_take(c); k++) {

@@ -92,10 +92,16 @@ void sa_commit_put(GByteArray *out, const sa_pair *pair, uint32_t op, const sa_r
 bool sa_commit_apply(struct sa_store *store, uint64_t lsn, const uint8_t *body, size_t n);
 
 struct sa_lane;
+struct sa_batch;
+struct sa_rec;
 /* [lane] The pair has something to tell within 5 ms. */
 void sa_commit_dirty(struct sa_lane *lane, sa_pair *pair);
 /* [lane] Writes down what is dirty now. */
 void sa_commit_flush(struct sa_lane *lane);
+/* [lane] HOLD_DONEs of an inbox. */
+void sa_commit_batch(struct sa_lane *lane, struct sa_batch *batch);
+/* [writer] A commit that came with an append is written: it counts. */
+void sa_commit_entered(struct sa_store *store, const struct sa_rec *rec);
 void sa_commit_due(void *lane);
 void sa_commit_flushed(emesh_task *task, int32_t code);
 

@@ -86,10 +86,12 @@ sa_log_stop(struct sa_store *store)
 /* Offsets are given in the order of the queue, so that level memory knows its place at once; a
  * write that fails leaves a gap, which is legal. lock held. */
 static void
-give_offsets(sa_batch *batch)
+give_offsets(struct sa_store *store, sa_batch *batch)
 {
     for (uint32_t i = 0; i < batch->n; i++) {
         sa_rec *rec = &batch->rec[i];
+        if (rec->type == SA_HOLD && !rec->fixed)
+            rec->offset = store->holds.next++;
         if (rec->type != SA_EVENT)
             continue;
         uint64_t next = atomic_load_explicit(&rec->part->next, memory_order_relaxed);
@@ -152,7 +154,7 @@ sa_log_submit(struct sa_store *store, sa_batch *batch, bool may_write)
         sa_batch_refuse(store, batch, code, reason);
         return;
     }
-    give_offsets(batch);
+    give_offsets(store, batch);
     bool early = batch->n_early > 0;
     if (early)
         atomic_fetch_add(&batch->refs, 1);
@@ -215,7 +217,7 @@ sa_log_sync(struct sa_store *store)
     sa_log *log = &store->log;
     if (!log->threads)
         return sa_sync_once(store) == 0 ? 0 : -1;
-    uint64_t target = atomic_load(&log->written);
+    uint64_t target = MAX(atomic_load(&log->written), atomic_load(&log->entered));
     pthread_mutex_lock(&log->lock);
     while (atomic_load(&log->durable) < target && log->failed == 0) {
         log->sync_now = true;

@@ -46,6 +46,7 @@ typedef struct sa_log {
     uint64_t first_unsynced_ns; /* when the oldest unsynced byte was written, 0 = none */
     _Atomic uint64_t slow_until; /* monotonic ns: lanes do not write before */
     _Atomic uint64_t written, durable;
+    _Atomic uint64_t entered; /* what groups and held events know of; written follows at once */
     /* the writer's */
     uint64_t suspect_until; /* a slow write was seen within a second */
     sa_segment *active;

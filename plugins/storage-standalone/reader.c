@@ -6,6 +6,7 @@
 #include "reader.h"
 
 #include "store.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -212,5 +213,39 @@ sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place, s
         && sa_rec_body_ok(head, w.bytes + SA_RECORD_HEAD, w.have - SA_RECORD_HEAD))
         event = decode(store, head, w.bytes + SA_RECORD_HEAD, &w);
     free(w.bytes);
+    return event;
+}
+
+const emesh_event *
+sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token, uint8_t **body,
+             sa_rec_head *head, bool *again)
+{
+    sa_window w = { 0 };
+    const emesh_event *event = NULL;
+    *again = false;
+    pthread_mutex_lock(&store->segs.lock);
+    sa_segment *seg = sa_segs_at(&store->segs, lsn);
+    pthread_mutex_unlock(&store->segs.lock);
+    int fd = seg != NULL ? sa_seg_use(store, seg) : -ENOENT;
+    if (fd < 0) {
+        *again = fd != -ENOENT;
+        return NULL;
+    }
+    uint64_t place = lsn - seg->base;
+    if (fill(store, fd, &w, place, SA_RECORD_HEAD)
+        && sa_rec_head_read(w.bytes, w.have, lsn, store->salt, head) && head->type == SA_HOLD
+        && head->offset == token && head->body - head->attrs >= SA_HOLD_HEAD
+        && fill(store, fd, &w, place + SA_RECORD_HEAD, sa_pad8(head->body))
+        && sa_rec_body_ok(head, w.bytes, w.have)) {
+        sa_rec_head inner = *head;
+        inner.body -= SA_HOLD_HEAD;
+        event = decode(store, &inner, w.bytes + SA_HOLD_HEAD, &w);
+    }
+    sa_seg_leave(store, seg);
+    *again = event == NULL && w.short_of_memory;
+    if (event == NULL)
+        free(w.bytes);
+    else
+        *body = w.bytes;
     return event;
 }

@@ -51,6 +51,17 @@ read_body(sa_store *store, int fd, uint64_t place, const sa_rec_head *head)
     return body;
 }
 
+static void
+replay_hold(sa_store *store, uint64_t lsn, const sa_rec_head *head, const uint8_t *body)
+{
+    sa_hold_seen seen = {
+        .type = (enum sa_type)head->type, .partition = head->partition, .own = head->own,
+        .size = (uint32_t)sa_rec_size(head->body), .token = head->offset, .lsn = lsn,
+        .head = head->body >= SA_HOLD_HEAD ? body : NULL,
+    };
+    sa_hold_apply(store, &seen);
+}
+
 /* False: the body is not what its type says. */
 static bool
 apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body)
@@ -58,6 +69,10 @@ apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body
     sa_store *store = r->store;
     sa_partition *part;
     switch (head->type) {
+    case SA_HOLD:
+    case SA_HOLD_DONE:
+        replay_hold(store, lsn, head, body);
+        return head->type == SA_HOLD_DONE || head->body >= SA_HOLD_HEAD;
     case SA_COMMIT:
         return sa_commit_apply(store, lsn, body, head->body);
     case SA_CATALOG:

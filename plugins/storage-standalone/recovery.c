@@ -28,6 +28,8 @@ start_over(sa_recovery *r)
     sa_catalog_clear(store);
     sa_segs_init(&store->segs);
     sa_catalog_init(&store->cat);
+    sa_holds_clear(&store->holds);
+    sa_holds_init(&store->holds);
     g_ptr_array_set_size(store->keeper.pairs, 0);
     g_ptr_array_set_size(store->keeper.topics, 0);
     g_ptr_array_set_size(store->keeper.groups, 0);
@@ -164,6 +166,10 @@ steps(sa_recovery *r)
     if (code == EMESH_OK)
         code = sa_recover_copy(r);
     sa_point(store->io, "recover-copied");
+    int rc = code == EMESH_OK ? sa_holds_recovered(store, store->unclean) : 0;
+    if (rc != 0)
+        code = sa_error(r->err, EMESH_E_IO, "held events in %s/index could not be read: %s",
+                        store->path, mdb_strerror(rc));
     return code;
 }
 

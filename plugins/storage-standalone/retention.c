@@ -196,7 +196,8 @@ sa_unlink_dead(struct sa_store *store)
             sa_segment *s = segs->all[i];
             /* The newest sealed segment stays: it carries the catalogue. */
             bool newest = i + 1 < segs->n && segs->all[i + 1]->state != SA_SEG_SEALED;
-            if (s->live == 0 && atomic_load(&s->end) <= store->keeper.applied && !newest)
+            if (s->live == 0 && s->held == 0 && atomic_load(&s->end) <= store->keeper.applied
+                && !newest && !sa_hold_marks(store, s))
                 seg = s;
         }
         if (seg != NULL) {

@@ -163,6 +163,7 @@ sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
     sa_put32(v + 64, m->next_topic);
     sa_put32(v + 68, m->next_part);
     sa_put32(v + 72, m->next_group);
+    sa_put64(v + 80, m->next_hold);
     return sa_rows_put(store, txn, SA_T_META, "store", 5, v, sizeof v);
 }
 
@@ -191,6 +192,7 @@ sa_rows_meta(struct sa_store *store, sa_meta *m)
         m->next_topic = sa_get32(v + 64);
         m->next_part = sa_get32(v + 68);
         m->next_group = sa_get32(v + 72);
+        m->next_hold = sa_get64(v + 80);
     }
     mdb_txn_abort(txn);
     return rc;
@@ -339,7 +341,8 @@ sa_rows_each(struct sa_store *store, enum sa_table table,
 
 /* ---- segments and groups ---- */
 
-#define SEGMENT_SIZE 48u
+#define SEGMENT_SIZE 80u
+#define SEGMENT_SIZE_0 48u /* before there were held events */
 
 int
 sa_rows_put_segment(struct sa_store *store, MDB_txn *txn, const struct sa_segment *seg)
@@ -353,13 +356,18 @@ sa_rows_put_segment(struct sa_store *store, MDB_txn *txn, const struct sa_segmen
     sa_put32(v + 32, seg->live);
     sa_put32(v + 36, seg->epoch);
     sa_put64(v + 40, seg->size);
+    sa_put64(v + 48, seg->holds.first);
+    sa_put64(v + 56, seg->holds.last);
+    sa_put64(v + 64, seg->dones.first);
+    sa_put64(v + 72, seg->dones.last);
     return sa_rows_put(store, txn, SA_T_SEGMENTS, k, sizeof k, v, sizeof v);
 }
 
 struct sa_segment *
 sa_row_segment(const MDB_val *key, const MDB_val *value)
 {
-    if (key->mv_size != 8 || sa_row_check(key, value) != (ssize_t)SEGMENT_SIZE)
+    ssize_t len = sa_row_check(key, value);
+    if (key->mv_size != 8 || (len != (ssize_t)SEGMENT_SIZE && len != (ssize_t)SEGMENT_SIZE_0))
         return NULL;
     const uint8_t *v = value->mv_data;
     sa_segment *seg = sa_seg_new(sa_row_key64(key->mv_data), sa_get64(v));
@@ -371,6 +379,10 @@ sa_row_segment(const MDB_val *key, const MDB_val *value)
     seg->live = sa_get32(v + 32);
     seg->epoch = sa_get32(v + 36);
     seg->size = sa_get64(v + 40);
+    if (len == (ssize_t)SEGMENT_SIZE) {
+        seg->holds = (sa_tokens){ sa_get64(v + 48), sa_get64(v + 56) };
+        seg->dones = (sa_tokens){ sa_get64(v + 64), sa_get64(v + 72) };
+    }
     seg->state = SA_SEG_SEALED;
     seg->rows = true;
     return seg;

@@ -8,7 +8,7 @@
  *   chunks    u32 partition, u64 base offset → segment base and directory entry
  *   segments  u64 base → end, live counts, clock
  *   groups    u32 group, u32 partition → floor, epoch, ranges, LSN
- *   holds     u64 due, u64 token → place and kind of a held event (the Delivery issue)
+ *   holds     u32 group, u32 topic, u64 due, u64 token → place and kind of a held event, hold.h
  *   state     free form, by name
  */
 #ifndef SA_ROWS_H
@@ -33,6 +33,7 @@ typedef struct sa_meta {
     uint64_t applied; /* LSN: control records below it are in the rows */
     uint64_t clock_us, wall_us;
     uint32_t next_topic, next_part, next_group;
+    uint64_t next_hold;
 } sa_meta;
 
 enum sa_table { SA_T_META, SA_T_CATALOG, SA_T_CHUNKS, SA_T_SEGMENTS, SA_T_GROUPS, SA_T_HOLDS,

@@ -27,6 +27,10 @@ typedef struct sa_prints {
     _Atomic uint32_t count;
 } sa_prints;
 
+typedef struct sa_tokens { /* of held events; last 0: none */
+    uint64_t first, last;
+} sa_tokens;
+
 typedef enum sa_seg_state {
     SA_SEG_ACTIVE, /* written to */
     SA_SEG_CLOSED, /* full; its index is in memory alone */
@@ -56,6 +60,9 @@ typedef struct sa_segment {
     uint32_t n_dir;
     uint32_t live;          /* entries of partitions > 0 not yet cut by retention */
     uint64_t live_bytes;
+    uint32_t held;          /* live HOLDs in it, hold.h */
+    uint64_t held_bytes;
+    sa_tokens holds, dones; /* HOLDs and HOLD_DONEs in it, live or not */
     sa_trailer trailer;     /* sealed and read */
     bool trailer_known;
 } sa_segment;

@@ -92,6 +92,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
     sa_catalog_init(&store->cat);
     sa_vectors_init(&store->vectors);
     sa_keeper_init(&store->keeper);
+    sa_holds_init(&store->holds);
     sa_log_init(store);
     *out = store;
     if (store->name == NULL)
@@ -111,6 +112,11 @@ start_threads(sa_store *store, emesh_error *err)
     int rc = sa_log_start(store);
     if (rc == 0) {
         rc = sa_keeper_start(store);
+        if (rc == 0) {
+            rc = sa_holds_start(store);
+            if (rc != 0)
+                sa_keeper_stop(store);
+        }
         if (rc != 0)
             sa_log_stop(store);
     }
@@ -169,6 +175,7 @@ sa_store_close(sa_store *store)
     if (!store->open)
         return;
     store->open = false;
+    sa_holds_stop(store);
     sa_keeper_stop(store);
     sa_log_stop(store);
     if (store->log.failed != 0)
@@ -205,6 +212,7 @@ sa_store_free(sa_store *store)
     sa_vectors_clear(&store->vectors);
     sa_tail_clear(store);
     sa_keeper_clear(&store->keeper);
+    sa_holds_clear(&store->holds);
     sa_log_clear(store);
     lanes_free(store);
     sa_folder_close(store);

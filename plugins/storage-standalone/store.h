@@ -2,7 +2,7 @@
  *
  * The instance: everything one folder needs, put together. Modules reach each other through it.
  *
- * Locks, outermost first: checkpoint → segs → topic → group → cat; log and tail are leaves. None is
+ * Locks, outermost first: holds → segs → topic → group → cat; log and tail are leaves. None is
  * held across a system call on the log.
  */
 #ifndef SA_STORE_H
@@ -11,6 +11,7 @@
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/kind-storage.h"
 #include "groups.h"
+#include "hold.h"
 #include "io.h"
 #include "keeper.h"
 #include "log.h"
@@ -65,6 +66,7 @@ typedef struct sa_store {
     sa_vectors vectors;
     sa_rows rows;
     sa_keeper keeper;
+    sa_holds holds;
     sa_stats stats;
     sa_metrics metrics;
     struct sa_lane *lanes;
@@ -76,11 +78,11 @@ typedef struct sa_store {
     bool starting, stopping; /* lanes_lock */
 } sa_store;
 
-/* What the store can, and says at ready. HOLD records (DELAY, INBOX) and units across appends (UNIT)
- * have their place in the format. */
+/* What the store can, and says at ready. */
 #define SA_CLAIMS                                                                        \
     ((uint64_t)EMESH_STORE_CAN_GROUPS | EMESH_STORE_CAN_ACK_EACH | EMESH_STORE_CAN_REPLAY \
-     | EMESH_STORE_CAN_TIME | EMESH_STORE_CAN_TRIM | EMESH_STORE_CAN_ORDER)
+     | EMESH_STORE_CAN_TIME | EMESH_STORE_CAN_TRIM | EMESH_STORE_CAN_ORDER                  \
+     | EMESH_STORE_CAN_DELAY | EMESH_STORE_CAN_INBOX | EMESH_STORE_CAN_UNIT)
 
 #define SA_STORE(self) ((sa_store *)(void *)(self))
 

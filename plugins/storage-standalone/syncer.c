@@ -126,6 +126,7 @@ sa_sync_once(struct sa_store *store)
         log->first_unsynced_ns = sa_mono_ns(store);
     pthread_mutex_unlock(&log->lock);
     show(store, target);
+    sa_holds_durable(store);
     pthread_mutex_lock(&log->lock);
     sa_batch *done = take_durable(log, target);
     pthread_cond_broadcast(&log->idle_wake);

@@ -169,7 +169,7 @@ gather_rec(sa_gather *g, sa_rec *rec, uint64_t lsn, uint32_t pad)
     head.lag = lag < UINT32_MAX ? (uint32_t)lag : UINT32_MAX;
     rec->lsn = lsn;
     sa_rec_head_write(rec->head, &head, g->store->salt);
-    piece(g, rec->head - pad, SA_RECORD_HEAD + pad);
+    piece(g, rec->head - pad, SA_RECORD_HEAD + pad + (rec->held ? SA_HOLD_HEAD : 0));
     piece(g, rec->first, rec->first_len);
     for (uint32_t i = 0; i < rec->n_data; i++)
         piece(g, rec->data[i].ptr, rec->data[i].len);
@@ -247,6 +247,20 @@ touch(sa_log *log, sa_rec *rec)
     return true;
 }
 
+static void
+enter_hold(struct sa_store *store, sa_rec *rec, uint64_t size)
+{
+    const uint8_t *head = rec->held ? rec->hold : rec->first_len >= SA_HOLD_HEAD ? rec->first : NULL;
+    sa_hold_seen seen = { .type = (enum sa_type)rec->type, .partition = rec->about,
+                          .own = rec->own, .size = (uint32_t)size, .token = rec->offset,
+                          .lsn = rec->lsn, .after = rec->sync ? rec->lsn + size : 0, .head = head };
+    sa_hold_apply(store, &seen);
+    if (rec->event != NULL) {
+        store->ev->unref(&rec->event, 1);
+        rec->event = NULL;
+    }
+}
+
 /* Indexes a record that is written; an event's reference goes to the tail. False: no memory. */
 static bool
 enter(struct sa_store *store, sa_rec *rec, uint32_t *n_fresh)
@@ -257,6 +271,10 @@ enter(struct sa_store *store, sa_rec *rec, uint32_t *n_fresh)
     uint64_t size = sa_rec_size(rec->body);
     if (rec->type != SA_EVENT) {
         sa_partition *control = &store->cat.control;
+        if (rec->type == SA_HOLD || rec->type == SA_HOLD_DONE)
+            enter_hold(store, rec, size);
+        else if (rec->pair != NULL)
+            sa_commit_entered(store, rec);
         uint64_t at = control->open_base == seg->base ? atomic_load(&control->next) : 0;
         atomic_store(&control->next, at + 1);
         return sa_index_add(store, seg, control, at, place, size, rec->time_us);
@@ -429,6 +447,7 @@ finish(struct sa_store *store, sa_batch *list, const sa_gather *g)
         }
         sa_keeper_full(store);
     }
+    atomic_store(&log->entered, end);
     if (!enter_list(store, list)) {
         sa_log_fail(store, EMESH_E_LOST, ENOMEM, "indexing");
         refuse_list(store, list, EMESH_E_LOST, "no memory to index what was written");

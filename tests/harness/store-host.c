@@ -43,8 +43,8 @@ struct store_host {
 
 typedef struct seen {
     char id[64];
-    uint64_t offset;
-    uint32_t flags, attempt;
+    uint64_t offset, due;
+    uint32_t flags, attempt, partition;
 } seen;
 
 struct store_reader { /* what the store holds as emesh_reader */
@@ -52,6 +52,8 @@ struct store_reader { /* what the store holds as emesh_reader */
     uint32_t lane;
     emesh_cursor *cursor;
     uint32_t n_parts;
+    uint32_t numbers[64];
+    uint32_t inbox; /* its number, or UINT32_MAX */
     GArray *seen;
     GStringChunk *ids; /* handed out: they outlive a growing table */
     uint32_t caught_up, bad;
@@ -194,8 +196,9 @@ host_records(emesh_reader *reader, const emesh_record *records, uint32_t n)
     store_reader *r = (store_reader *)(void *)reader;
     pthread_mutex_lock(&r->h->lock);
     for (uint32_t i = 0; i < n; i++) {
-        seen one = { .offset = records[i].position.lo, .flags = records[i].flags,
-                     .attempt = records[i].attempt };
+        seen one = { .offset = records[i].position.lo, .due = records[i].position.hi,
+                     .flags = records[i].flags, .attempt = records[i].attempt,
+                     .partition = records[i].partition };
         if (records[i].event != NULL) {
             const emesh_attr *id = emesh_event_attr(records[i].event, "id", 2);
             memcpy(one.id, id->value, MIN(id->value_len, sizeof one.id - 1));
@@ -213,8 +216,13 @@ host_partition(emesh_reader *reader, uint32_t change, uint32_t partition, const 
                size_t len, const emesh_error *err)
 {
     store_reader *r = (store_reader *)(void *)reader;
-    (void)partition, (void)name, (void)len, (void)err;
+    (void)err;
     pthread_mutex_lock(&r->h->lock);
+    if (change == EMESH_PARTITION_ASSIGNED && r->n_parts < G_N_ELEMENTS(r->numbers)) {
+        r->numbers[r->n_parts] = partition;
+        if (len == 5 && memcmp(name, "inbox", 5) == 0)
+            r->inbox = partition;
+    }
     r->n_parts += change == EMESH_PARTITION_ASSIGNED;
     r->caught_up += change == EMESH_PARTITION_CAUGHT_UP;
     pthread_cond_broadcast(&r->h->wake);
@@ -774,7 +782,7 @@ read_open(void *ctx)
     store_reader *r = o->r;
     r->cursor = sa_cursor_open(r->h->lanes[r->lane], &o->spec, (emesh_reader *)(void *)r);
     for (uint32_t i = 0; i < r->n_parts; i++)
-        sa_cursor_begin(r->cursor, i, 1, o->start);
+        sa_cursor_begin(r->cursor, r->numbers[i], 1, o->start);
 }
 
 store_reader *
@@ -788,6 +796,7 @@ store_host_read(store_host *h, uint32_t lane, struct emesh_topic *topic, const c
                             .group = { group, group != NULL ? strlen(group) : 0 } } };
     r->h = h;
     r->lane = lane;
+    r->inbox = UINT32_MAX;
     r->seen = g_array_new(FALSE, FALSE, sizeof(seen));
     r->ids = g_string_chunk_new(4096);
     g_ptr_array_add(h->readers, r);
@@ -917,6 +926,64 @@ store_host_commit(store_reader *r, uint64_t offset, uint32_t outcome, uint32_t a
     reading o = { .r = r, .commit = { .position = { 0, offset }, .epoch = epoch,
                                       .outcome = outcome, .attempts = attempts } };
     store_host_on_lane(r->h, r->lane, read_commit, &o);
+}
+
+uint64_t
+store_host_due(store_reader *r, uint32_t i)
+{
+    return seen_at(r, i).due;
+}
+
+bool
+store_host_in_inbox(store_reader *r, uint32_t i)
+{
+    return seen_at(r, i).partition == r->inbox;
+}
+
+void
+store_host_commit_inbox(store_reader *r, emesh_position position, uint32_t outcome,
+                        uint32_t attempts, uint32_t epoch)
+{
+    reading o = { .r = r, .commit = { .position = position, .partition = r->inbox, .epoch = epoch,
+                                      .outcome = outcome, .attempts = attempts } };
+    store_host_on_lane(r->h, r->lane, read_commit, &o);
+}
+
+uint32_t
+store_host_inbox(const store_reader *r)
+{
+    return r->inbox;
+}
+
+emesh_cursor *
+store_host_cursor(store_reader *r)
+{
+    return r->cursor;
+}
+
+typedef struct asking {
+    store_host *h;
+    uint32_t lane, n;
+    emesh_append *items;
+} asking;
+
+static void
+append_items(void *ctx)
+{
+    asking *a = ctx;
+    sa_append(a->h->lanes[a->lane], a->items, a->n);
+}
+
+uint32_t
+store_host_append_items(store_host *h, uint32_t lane, emesh_append *items, uint32_t n)
+{
+    asking a = { h, lane, n, items };
+    pthread_mutex_lock(&h->lock);
+    uint64_t before = h->results, failed = h->failed;
+    pthread_mutex_unlock(&h->lock);
+    store_host_on_lane(h, lane, append_items, &a);
+    store_host_results(h, before + n);
+    return n - (uint32_t)(store_host_failed(h) - failed);
 }
 
 static void

@@ -80,6 +80,15 @@ uint32_t store_host_bad(store_reader *r); /* events whose data are not what was 
 void store_host_check_data(store_reader *r, size_t size);
 void store_host_commit(store_reader *r, uint64_t offset, uint32_t outcome, uint32_t attempts,
                        uint32_t epoch);
+uint64_t store_host_due(store_reader *r, uint32_t i); /* first half of the position */
+bool store_host_in_inbox(store_reader *r, uint32_t i);
+/* number of the partition "inbox", UINT32_MAX: none */
+uint32_t store_host_inbox(const store_reader *r);
+void store_host_commit_inbox(store_reader *r, emesh_position position, uint32_t outcome,
+                             uint32_t attempts, uint32_t epoch);
+emesh_cursor *store_host_cursor(store_reader *r);
+/* Appends as the test made them; waits for all results. Returns how many have code 0. */
+uint32_t store_host_append_items(store_host *h, uint32_t lane, emesh_append *items, uint32_t n);
 void store_host_begin(store_reader *r, uint32_t epoch, const emesh_start *start);
 void store_host_reader_close(store_reader *r);
 
