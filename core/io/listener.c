@@ -152,6 +152,7 @@ static void
 listeners_copy_spec(emesh_listeners *listeners, const emesh_listen_spec *spec)
 {
     listeners->max_connections = spec->max_connections;
+    listeners->log_descriptors.seconds = 60; /* lasts until an operator acts */
     listeners->max_memory = spec->max_memory;
     listeners->limits = (emesh_conn_limits){ .max_input = spec->max_input,
                                              .output_mark = spec->output_mark,
@@ -462,9 +463,10 @@ bool
 emesh_log_limit_pass(emesh_log_limit *limit, uint64_t now, uint32_t *left_out)
 {
     uint64_t next = __atomic_load_n(&limit->next_ns, __ATOMIC_RELAXED);
+    uint64_t wait = (uint64_t)(limit->seconds ? limit->seconds : 10) * NET_SECOND;
 
-    if (now < next || !__atomic_compare_exchange_n(&limit->next_ns, &next, now + 10 * NET_SECOND,
-                                                   false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    if (now < next || !__atomic_compare_exchange_n(&limit->next_ns, &next, now + wait, false,
+                                                   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         __atomic_fetch_add(&limit->left_out, 1, __ATOMIC_RELAXED);
         return false;
     }

@@ -48,6 +48,7 @@ typedef struct emesh_part_jobs { /* one lane's share of open, shut and close_all
 typedef struct emesh_log_limit { /* one line per interval, with the number of those left out */
     uint64_t next_ns; /* atomic */
     uint32_t left_out; /* atomic */
+    uint32_t seconds;  /* the interval; 0: ten */
 } emesh_log_limit;
 
 struct emesh_listeners {
