@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Held events in LMDB: rows read into memory, written by the checkpoint, counted at start; what a
- * cleaner asks. See hold.h.
+ * Held events in LMDB: rows read into memory, written by the checkpoint, counted at start.
+ * See hold.h.
  */
 #include "hold.h"
 
 #include "store.h"
 #include <errno.h>
 
-#define VALUE 32u
+#define VALUE SA_HOLD_ROW_BYTES
 #define DEAD_MAX 65536u /* rows deleted per commit while the disk has room */
 
 typedef struct sa_hold_row_value {
@@ -24,8 +24,9 @@ be64(uint8_t *p, uint64_t v)
     memcpy(p, &v, sizeof v);
 }
 
-static void
-row_key(uint8_t key[24], uint32_t group, uint32_t topic, uint64_t due, uint64_t token)
+void
+sa_hold_row_key(uint8_t key[24], uint32_t group, uint32_t topic, uint64_t due,
+                uint64_t token)
 {
     be64(key, (uint64_t)group << 32 | topic);
     be64(key + 8, due);
@@ -78,7 +79,7 @@ read_rows(struct sa_store *store, const sa_queue *queue, GArray *rows)
         mdb_txn_abort(txn);
         return rc;
     }
-    row_key(from, queue->group, queue->topic, queue->from_due, queue->from_token);
+    sa_hold_row_key(from, queue->group, queue->topic, queue->from_due, queue->from_token);
     MDB_val key = { sizeof from, from }, value;
     for (rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); rc == 0 && rows->len < SA_HOLD_LOAD;
          rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
@@ -188,7 +189,7 @@ sa_holds_take(struct sa_store *store)
     g_array_set_size(holds->puts, 0);
     TAILQ_FOREACH(hold, &holds->dirty, dirty_link) {
         sa_hold_put put = { .token = hold->token };
-        row_key(put.key, hold->queue->group, hold->queue->topic, hold->due, hold->token);
+        sa_hold_row_key(put.key, hold->queue->group, hold->queue->topic, hold->due, hold->token);
         row_value(put.value, hold, hold->lsn);
         g_array_append_val(holds->puts, put);
         hold->row = hold->row == SA_HOLD_ROW ? SA_HOLD_ROW : SA_HOLD_PUTTING;
@@ -214,7 +215,7 @@ static int
 delete_one(struct sa_store *store, MDB_txn *txn, const sa_hold_dead *dead, GArray *lost)
 {
     uint8_t k[24];
-    row_key(k, dead->group, dead->topic, dead->due, dead->token);
+    sa_hold_row_key(k, dead->group, dead->topic, dead->due, dead->token);
     MDB_val key = { sizeof k, k }, value;
     sa_hold_row_value row;
     int rc = mdb_get(txn, store->rows.table[SA_T_HOLDS], &key, &value);
@@ -414,94 +415,4 @@ sa_holds_recovered(struct sa_store *store, bool jump)
     g_hash_table_remove_all(holds->tried);
     pthread_mutex_unlock(&holds->lock);
     return rc;
-}
-
-/* ---- the cleaner's questions ---- */
-
-static bool
-row_there(struct sa_store *store, const sa_rec_head *head, const uint8_t *body)
-{
-    sa_partition *part = sa_catalog_part(&store->cat, head->partition);
-    uint32_t kind = sa_get32(body + 8);
-    MDB_txn *txn;
-    uint8_t k[24];
-    if (part == NULL || part->topic == NULL || part->topic->deleted)
-        return false;
-    row_key(k, kind == SA_HOLD_TOPIC ? 0 : kind == SA_HOLD_INBOX ? sa_get32(body + 12) : UINT32_MAX,
-            kind == SA_HOLD_TOPIC ? 0 : part->topic->id, sa_get64(body), head->offset);
-    MDB_val key = { sizeof k, k }, value;
-    pthread_rwlock_rdlock(&store->rows.lock);
-    int rc = store->rows.env != NULL ? mdb_txn_begin(store->rows.env, NULL, MDB_RDONLY, &txn) : EIO;
-    if (rc == 0) {
-        rc = mdb_get(txn, store->rows.table[SA_T_HOLDS], &key, &value);
-        mdb_txn_abort(txn);
-    }
-    pthread_rwlock_unlock(&store->rows.lock);
-    return rc != MDB_NOTFOUND;
-}
-
-bool
-sa_hold_live(struct sa_store *store, const sa_rec_head *head, const uint8_t *body)
-{
-    sa_holds *holds = &store->holds;
-    pthread_mutex_lock(&holds->lock);
-    bool here = g_hash_table_contains(holds->by_token, &head->offset);
-    bool dead = g_hash_table_contains(holds->dead, &head->offset);
-    pthread_mutex_unlock(&holds->lock);
-    return here || (!dead && row_there(store, head, body));
-}
-
-uint64_t
-sa_hold_live_bytes(struct sa_store *store, struct sa_segment *seg, uint32_t *count)
-{
-    pthread_mutex_lock(&store->segs.lock);
-    uint64_t bytes = seg->held_bytes;
-    *count = seg->held;
-    pthread_mutex_unlock(&store->segs.lock);
-    return bytes;
-}
-
-bool
-sa_hold_marks(struct sa_store *store, const struct sa_segment *seg)
-{
-    sa_segs *segs = &store->segs;
-    bool marks = false;
-    for (uint32_t i = 0; i < segs->n && seg->dones.last != 0 && !marks; i++) {
-        const sa_segment *other = segs->all[i];
-        marks = other->base < seg->base && other->holds.last != 0
-                && other->holds.first <= seg->dones.last && other->holds.last >= seg->dones.first;
-    }
-    return marks;
-}
-
-int
-sa_hold_moved(struct sa_store *store, MDB_txn *txn, const sa_rec_head *head, const uint8_t *body,
-              uint64_t lsn)
-{
-    sa_holds *holds = &store->holds;
-    sa_partition *part = sa_catalog_part(&store->cat, head->partition);
-    uint32_t kind = sa_get32(body + 8);
-    uint8_t k[24], v[VALUE];
-    if (part == NULL || part->topic == NULL)
-        return 0;
-    row_key(k, kind == SA_HOLD_TOPIC ? 0 : kind == SA_HOLD_INBOX ? sa_get32(body + 12) : UINT32_MAX,
-            kind == SA_HOLD_TOPIC ? 0 : part->topic->id, sa_get64(body), head->offset);
-    MDB_val key = { sizeof k, k }, value;
-    int rc = mdb_get(txn, store->rows.table[SA_T_HOLDS], &key, &value);
-    if (rc == 0 && value.mv_size == VALUE + 4) {
-        memcpy(v, value.mv_data, VALUE);
-        sa_put64(v, lsn);
-        rc = sa_rows_put(store, txn, SA_T_HOLDS, k, sizeof k, v, VALUE);
-    }
-    if (rc != 0 && rc != MDB_NOTFOUND)
-        return rc;
-    pthread_mutex_lock(&holds->lock);
-    sa_hold *hold = g_hash_table_lookup(holds->by_token, &head->offset);
-    if (hold != NULL) {
-        sa_hold_count(store, hold->lsn, hold->size, -1);
-        hold->lsn = lsn;
-        sa_hold_count(store, hold->lsn, hold->size, 1);
-    }
-    pthread_mutex_unlock(&holds->lock);
-    return 0;
 }

@@ -20,6 +20,7 @@ struct sa_segment;
 
 #define SA_INBOX 0x7fffffffu /* number of the partition "inbox" of a shared reader */
 #define SA_HOLD_KEEP 32768u  /* of a queue in memory */
+#define SA_HOLD_ROW_BYTES 32u /* u64 LSN, u32 size, kind, partition, attempts, 0, 0 */
 #define SA_HOLD_LOAD 4096u   /* rows read at once */
 
 enum sa_hold_row { SA_HOLD_NO_ROW, SA_HOLD_PUTTING, SA_HOLD_ROW };
@@ -56,7 +57,7 @@ typedef struct sa_hold_dead { /* its row has to go */
 
 typedef struct sa_hold_put { /* a row for the checkpoint */
     uint64_t token;
-    uint8_t key[24], value[32];
+    uint8_t key[24], value[SA_HOLD_ROW_BYTES];
 } sa_hold_put;
 
 typedef struct sa_forgot { /* rows of this queue up to token are dead; topic alone: all of it */
@@ -140,6 +141,8 @@ void sa_queue_trim(sa_holds *holds, sa_queue *queue);
 /* A HOLD of size at lsn is live (n 1) or no more (-1). */
 void sa_hold_count(struct sa_store *store, uint64_t lsn, uint32_t size, int n);
 
+void sa_hold_row_key(uint8_t key[24], uint32_t group, uint32_t topic, uint64_t due,
+                     uint64_t token);
 /* hold-rows.c; [firer] More of the queue into memory. False: nothing could be read. */
 bool sa_queue_load(struct sa_store *store, sa_queue *queue);
 /* [keeper] Around a checkpoint: what is to be written, in the transaction, afterwards. */
