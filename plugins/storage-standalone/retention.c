@@ -194,8 +194,8 @@ sa_unlink_dead(struct sa_store *store)
         sa_segment *seg = NULL;
         for (; i < segs->n && seg == NULL && segs->all[i]->state == SA_SEG_SEALED; i++) {
             sa_segment *s = segs->all[i];
-            /* The newest sealed segment stays: it carries the catalogue. */
-            bool newest = i + 1 < segs->n && segs->all[i + 1]->state != SA_SEG_SEALED;
+            /* The newest sealed segment stays, at an orderly stop too: it carries the catalogue. */
+            bool newest = i + 1 == segs->n || segs->all[i + 1]->state != SA_SEG_SEALED;
             if (s->live == 0 && s->held == 0 && atomic_load(&s->end) <= store->keeper.applied
                 && !newest && !sa_hold_marks(store, s))
                 seg = s;
