@@ -31,6 +31,7 @@ up(place *p)
 static void
 down(place *p)
 {
+    sa_topic_close(NULL, p->topic);
     store_host_close(p->h);
     store_host_free(p->h);
 }
@@ -205,6 +206,7 @@ test_unit(void)
     g_assert_cmpint(store_host_last_code(p.h), ==, EMESH_E_TOO_LARGE);
     g_free(many);
     emesh_event_unref(event);
+    sa_topic_close(NULL, dead);
     down(&p);
     up(&p);
     r = store_host_read(p.h, 0, p.topic, "g", &stored);
@@ -219,6 +221,48 @@ test_unit(void)
     store_host_want(r, 100, 0);
     store_host_caught_up(r);
     g_assert_cmpuint(store_host_n(r), ==, 2);
+    sa_topic_close(NULL, dead);
+    end(&p);
+}
+
+static uint32_t
+held(place *p)
+{
+    sa_segs *segs = &store_host_store(p->h)->segs;
+    uint32_t n = 0;
+    pthread_mutex_lock(&segs->lock);
+    for (uint32_t i = 0; i < segs->n; i++)
+        n += segs->all[i]->held;
+    pthread_mutex_unlock(&segs->lock);
+    return n;
+}
+
+/* A group that forgets, and a topic that is deleted, take their held events along; no others. */
+static void
+test_drop(void)
+{
+    place p;
+    if (!begin(&p, EMESH_STORE_CAN_DELAY | EMESH_STORE_CAN_INBOX))
+        return;
+    g_assert_cmpint(put(&p, "a", 0, NULL, now_ms() + HOUR_MS, 0), ==, EMESH_OK);
+    g_assert_cmpint(put(&p, "b", 1, "g", 0, 0), ==, EMESH_OK);
+    g_assert_cmpint(put(&p, "c", 2, "h", 0, 0), ==, EMESH_OK);
+    down(&p); /* they are in rows alone */
+    up(&p);
+    g_assert_cmpuint(held(&p), ==, 3);
+    g_assert_cmpint(store_host_admin(p.h, EMESH_CHANGE_FORGET, "t", "g", NULL, 0, NULL), ==, 0);
+    down(&p);
+    up(&p);
+    g_assert_cmpuint(held(&p), ==, 2);
+    store_reader *r = store_host_read(p.h, 0, p.topic, "h", &earliest);
+    store_host_want(r, 10, 0);
+    store_host_records(r, 1);
+    g_assert_cmpstr(store_host_id(r, 0), ==, "c2");
+    store_host_reader_close(r);
+    g_assert_cmpint(store_host_admin(p.h, EMESH_CHANGE_DELETE, "t", NULL, NULL, 0, NULL), ==, 0);
+    down(&p);
+    up(&p);
+    g_assert_cmpuint(held(&p), ==, 0);
     end(&p);
 }
 
@@ -273,6 +317,7 @@ main(int argc, char **argv)
     g_test_add_func("/store-test-19/delay", test_delay);
     g_test_add_func("/store-test-19/inbox", test_inbox);
     g_test_add_func("/store-test-19/unit", test_unit);
+    g_test_add_func("/store-test-19/drop", test_drop);
     g_test_add_func("/store-test-19/rebuild", test_rebuild);
     return g_test_run();
 }
