@@ -266,6 +266,44 @@ test_drop(void)
     end(&p);
 }
 
+/* More than memory keeps: the rest waits in rows, and all come, in order. */
+static void
+test_many(void)
+{
+    enum { N = 36000 };
+    place p = { 0 };
+    if (!begin(&p, EMESH_STORE_CAN_DELAY))
+        return;
+    down(&p);
+    p.opt.segment_size = 1u << 20;
+    p.opt.checkpoint_ns = 20000000;
+    up(&p);
+    emesh_append *items = g_new0(emesh_append, 1000);
+    uint64_t base = now_ms() + HOUR_MS;
+    for (uint32_t i = 0; i < N; i += 1000) {
+        for (uint32_t k = 0; k < 1000; k++)
+            items[k] = (emesh_append){ .event = store_host_event("m", i + k, 10), .topic = p.topic,
+                                       .deliver_at_ms = base + N - i - k };
+        g_assert_cmpuint(store_host_append_items(p.h, 0, items, 1000), ==, 1000);
+        for (uint32_t k = 0; k < 1000; k++)
+            emesh_event_unref(items[k].event);
+    }
+    g_free(items);
+    sa_holds *holds = &store_host_store(p.h)->holds;
+    for (guint n = N; n > SA_HOLD_KEEP; g_usleep(5000)) { /* until checkpoints have taken them */
+        pthread_mutex_lock(&holds->lock);
+        n = g_hash_table_size(holds->by_token);
+        pthread_mutex_unlock(&holds->lock);
+    }
+    ahead(&p, 2 * HOUR_MS);
+    store_reader *r = store_host_read(p.h, 0, p.topic, NULL, &earliest);
+    store_host_want(r, N, 0);
+    store_host_records(r, N);
+    for (uint32_t i = 0; i < N; i += 999)
+        g_assert_cmpuint(g_ascii_strtoull(store_host_id(r, i) + 1, NULL, 10), ==, N - 1 - i);
+    end(&p);
+}
+
 /* The index is removed, and its table of held events is damaged: what is held is found in the log. */
 static void
 test_rebuild(void)
@@ -318,6 +356,7 @@ main(int argc, char **argv)
     g_test_add_func("/store-test-19/inbox", test_inbox);
     g_test_add_func("/store-test-19/unit", test_unit);
     g_test_add_func("/store-test-19/drop", test_drop);
+    g_test_add_func("/store-test-19/many", test_many);
     g_test_add_func("/store-test-19/rebuild", test_rebuild);
     return g_test_run();
 }
