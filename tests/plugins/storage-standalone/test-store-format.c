@@ -12,6 +12,7 @@
 
 #include <glib.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void
 test_crc(void)
@@ -205,6 +206,35 @@ test_vector(void)
     }
 }
 
+/* The page about the format has the numbers of the code. */
+static void
+test_page(void)
+{
+    g_autofree char *path = g_build_filename(g_getenv("EMESH_SOURCE"), "doc", "store-format.md", NULL);
+    g_autofree char *page = NULL;
+    g_assert_true(g_file_get_contents(path, &page, NULL, NULL));
+    char *wanted[] = {
+        g_strdup_printf("format %u.%u", SA_MAJOR, SA_MINOR),
+        g_strdup_printf("Segment header, %u B", SA_SEGMENT_HEAD),
+        g_strdup_printf("Record: header of %u B", SA_RECORD_HEAD),
+        g_strdup_printf("0x%x, in the file", SA_RECORD_MAGIC),
+        g_strdup_printf("bytes of the body, \342\211\244 %u MiB", SA_RECORD_MAX >> 20),
+        g_strdup_printf("1 EVENT, 2 COMMIT, 3 HOLD, 4 HOLD_DONE, 5 CATALOG, %d START", SA_START),
+        g_strdup_printf("- %u CLOSE", SA_REC_CLOSE),
+        g_strdup_printf("- %u JOINED", SA_REC_JOINED),
+        g_strdup_printf("a head of %u B", SA_HOLD_HEAD),
+        g_strdup_printf("Head, %u B: `EMSHFOOT`", SA_FOOT_HEAD),
+        g_strdup_printf("Fingerprints, %u B each", SA_FOOT_PRINT),
+        g_strdup_printf("Directory, %u B an entry", SA_FOOT_ENTRY),
+        g_strdup_printf("Trailer, %u B: `EMSHSEAL`", SA_FOOT_TRAILER),
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        if (strstr(page, wanted[i]) == NULL)
+            g_error("doc/store-format.md does not say: %s", wanted[i]);
+        g_free(wanted[i]);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -216,5 +246,6 @@ main(int argc, char **argv)
     g_test_add_func("/store-format/record", test_record);
     g_test_add_func("/store-format/footer", test_footer);
     g_test_add_func("/store-format/vector", test_vector);
+    g_test_add_func("/store-format/page", test_page);
     return g_test_run();
 }
