@@ -246,11 +246,13 @@ look(sa_store *store, uint64_t now_us)
     return when;
 }
 
-/* lock held */
+/* lock held. The lock was let go since the caller asked for stopping: a wake-up may be past. */
 static void
 wait(sa_store *store, uint64_t now_us, uint64_t when_us)
 {
     sa_holds *holds = &store->holds;
+    if (holds->stopping)
+        return;
     if (!holds->kicked && when_us == UINT64_MAX && holds->undone == 0) {
         pthread_cond_wait(&holds->wake, &holds->lock);
     } else if (!holds->kicked) {
