@@ -343,8 +343,8 @@ wipe(struct sa_store *store, uint64_t from, uint64_t to)
 }
 
 /* lock held. Moves the written watermark; visible is what needs no disk. Partitions that became
- * readable stay in touched. */
-static void
+ * readable stay in touched. Returns what the syncer will never take, as it failed meanwhile. */
+static sa_batch *
 publish(struct sa_store *store, sa_batch *list, uint64_t end)
 {
     sa_log *log = &store->log;
@@ -374,6 +374,12 @@ publish(struct sa_store *store, sa_batch *list, uint64_t end)
     }
     if (waits || end - atomic_load(&log->durable) > store->opt.sync_bytes)
         pthread_cond_signal(&log->sync_wake);
+    if (log->failed == 0)
+        return NULL;
+    sa_batch *lost = log->wait_head;
+    log->wait_head = NULL;
+    log->wait_tail = &log->wait_head;
+    return lost;
 }
 
 /* Answers what is written; what waits for the disk is the syncer's. */
@@ -455,13 +461,17 @@ finish(struct sa_store *store, sa_batch *list, const sa_gather *g)
     }
     atomic_store(&log->active->end, end);
     pthread_mutex_lock(&log->lock);
-    publish(store, list, end);
+    sa_batch *lost = publish(store, list, end);
     pthread_mutex_unlock(&log->lock);
     for (uint32_t i = 0; i < log->n_touched; i++) {
         if (log->touched[i] != NULL)
             sa_topic_wake(log->touched[i]->topic);
     }
     tell(store, list);
+    for (sa_batch *next; lost != NULL; lost = next) {
+        next = lost->wait_next;
+        sa_batch_lost(store, lost, "the disk failed before it was synced");
+    }
 }
 
 /* lock held. No next segment: who writes waits for the keeper, but a lane never waits. */

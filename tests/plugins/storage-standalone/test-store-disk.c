@@ -20,6 +20,8 @@ typedef struct disk {
     pthread_cond_t wake;
     bool hold_sync;          /* fdatasync waits */
     uint32_t waiting;        /* in a held fdatasync */
+    bool hold_write;         /* pwritev waits */
+    uint32_t writing;        /* in a held pwritev */
     _Atomic int fail_sync;   /* the n-th from now fails with EIO, once */
     _Atomic int64_t room;    /* bytes that may be written; below 0: any */
     _Atomic uint64_t avail;  /* what space() says; 0: the truth */
@@ -48,6 +50,14 @@ static ssize_t
 disk_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t place)
 {
     disk *d = ctx;
+    pthread_mutex_lock(&d->lock);
+    while (d->hold_write) {
+        d->writing++;
+        pthread_cond_broadcast(&d->wake);
+        pthread_cond_wait(&d->wake, &d->lock);
+        d->writing--;
+    }
+    pthread_mutex_unlock(&d->lock);
     int64_t room = atomic_load(&d->room);
     if (room < 0)
         return sa_io_posix.pwritev(NULL, fd, iov, n, place);
@@ -204,6 +214,57 @@ test_sync_error(void)
         store_host_free(h);
         folder_remove(dir);
     }
+}
+
+static void
+hold_write(disk *d, bool held_up)
+{
+    pthread_mutex_lock(&d->lock);
+    d->hold_write = held_up;
+    pthread_cond_broadcast(&d->wake);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void
+wait_health(store_host *h, uint32_t health)
+{
+    for (int i = 0; i < 1000 && store_host_health(h) != health; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(store_host_health(h), ==, health);
+}
+
+/* The sync fails while the next turn is in its write: nobody will sync that turn, and whoever waits
+ * for it is told so. */
+static void
+test_sync_error_in_write(void)
+{
+    g_autofree char *dir = folder_make();
+    disk d;
+    disk_init(&d);
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
+    hold(&d, true);
+    store_host_append_async(h, 0, topic, "first", 0, 1, 50, 0);
+    held(&d);
+    atomic_store(&d.fail_sync, 1);
+    hold_write(&d, true);
+    store_host_append_async(h, 0, topic, "second", 0, 2, 50, 0);
+    pthread_mutex_lock(&d.lock);
+    while (d.writing == 0)
+        pthread_cond_wait(&d.wake, &d.lock);
+    pthread_mutex_unlock(&d.lock);
+    hold(&d, false);
+    wait_health(h, EMESH_HEALTH_FAILED);
+    hold_write(&d, false);
+    wait_results(h, 3);
+    g_assert_cmpuint(store_host_failed(h), ==, 3);
+    g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_LOST);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
 }
 
 /* ---- a write that is cut ---- */
@@ -407,6 +468,7 @@ main(int argc, char **argv)
     g_test_add_func("/store-disk/mounted", test_mounted);
     g_test_add_func("/store-disk/levels", test_levels);
     g_test_add_func("/store-disk/sync-error", test_sync_error);
+    g_test_add_func("/store-disk/sync-error-in-write", test_sync_error_in_write);
     g_test_add_func("/store-disk/short-write", test_short_write);
     g_test_add_func("/store-disk/min-free", test_min_free);
     return g_test_run();
