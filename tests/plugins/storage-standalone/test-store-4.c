@@ -84,6 +84,45 @@ note_place(void *ctx, const sa_found *found)
     return true;
 }
 
+static bool
+note_catalog(void *ctx, const sa_found *found)
+{
+    if (found->head.type == SA_CATALOG)
+        *(bool *)ctx = true;
+    return true;
+}
+
+/* Segments with records of the catalogue. */
+static uint32_t
+with_catalog(const char *dir)
+{
+    g_autoptr(GPtrArray) paths = folder_segments(dir);
+    uint32_t n = 0;
+    for (guint i = 0; i < paths->len; i++) {
+        uint8_t page[SA_SEGMENT_HEAD];
+        sa_seg_head head;
+        bool any = false;
+        int fd = open(paths->pdata[i], O_RDONLY | O_CLOEXEC);
+        g_assert_cmpint(pread(fd, page, sizeof page, 0), ==, sizeof page);
+        g_assert_cmpint(sa_seg_head_read(page, sizeof page, &head), ==, SA_HEAD_OK);
+        sa_scan scan = { .io = &sa_io_posix, .fd = fd, .base = head.base, .salt = head.salt };
+        g_assert_cmpint(sa_scan_run(&scan, note_catalog, &any), ==, 0);
+        close(fd);
+        n += any;
+    }
+    return n;
+}
+
+/* The keeper repeats the catalogue in each segment soon after the segment is begun; before that the
+ * record which made the topic is the only one to name it, and its damage would cost the name. */
+static void
+await_catalog(const char *dir)
+{
+    for (int i = 0; i < 1000 && with_catalog(dir) < 2; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(with_catalog(dir), >=, 2);
+}
+
 static sample *
 make(bool orderly)
 {
@@ -97,6 +136,7 @@ make(bool orderly)
         sa_options opt = store_host_options();
         g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
         publish(h, s->dir);
+        await_catalog(s->dir);
         if (orderly)
             store_host_close(h);
         folder_die();
