@@ -274,10 +274,10 @@ make_event(sa_listing *l)
         uint32_t at = sa_segs_place(segs, base);
         sa_segment *seg = at < segs->n ? segs->all[at] : NULL;
         base = seg != NULL ? seg->base + 1 : 0;
+        int fd = sa_seg_use(l->store, seg);
         pthread_mutex_unlock(&segs->lock);
         if (seg == NULL)
             break;
-        int fd = sa_seg_use(l->store, seg);
         if (fd < 0)
             continue;
         pthread_mutex_lock(&segs->lock);

@@ -14,15 +14,15 @@ above(uint64_t offset, uint64_t base)
     return offset > base ? offset : base;
 }
 
-/* Fills places from an entry of a sealed segment that is in use (places->fd). */
+/* Fills places from an entry of a sealed segment; fd: what sa_seg_use() said of it. */
 static sa_look
-from_entry(struct sa_store *store, sa_segment *seg, const sa_entry *entry, uint64_t offset,
+from_entry(struct sa_store *store, sa_segment *seg, int fd, const sa_entry *entry, uint64_t offset,
            uint64_t end, uint32_t max, sa_places *places)
 {
     uint64_t first = above(offset, entry->base);
-    places->fd = sa_seg_use(store, seg);
-    if (places->fd < 0)
-        return places->fd == -ENOENT ? SA_LOOK_GONE : SA_LOOK_ERROR;
+    places->fd = fd;
+    if (fd < 0)
+        return fd == -ENOENT ? SA_LOOK_GONE : SA_LOOK_ERROR;
     sa_vector *vector = sa_vector_get(store, seg, places->fd, entry);
     if (vector == NULL) {
         sa_seg_leave(store, seg);
@@ -52,9 +52,9 @@ from_rows(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t 
             return SA_LOOK_NONE;
         pthread_mutex_lock(&store->segs.lock);
         sa_segment *seg = sa_segs_find(&store->segs, base);
+        int fd = sa_seg_use(store, seg);
         pthread_mutex_unlock(&store->segs.lock);
-        sa_look look = seg != NULL ? from_entry(store, seg, &entry, offset, end, max, places)
-                                   : SA_LOOK_GONE;
+        sa_look look = from_entry(store, seg, fd, &entry, offset, end, max, places);
         if (look != SA_LOOK_GONE)
             return look;
         offset = entry.last + 1; /* retention took its file */
@@ -125,9 +125,11 @@ sa_lookup(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t 
         sa_segment *seg = in_dirs(segs, part, skip, &entry);
         look = seg == NULL ? in_vectors(part, skip, end, max, places)
                : above(skip, entry.base) < end ? SA_LOOK_FOUND : SA_LOOK_NONE;
+        bool entered = seg != NULL && look == SA_LOOK_FOUND;
+        int fd = entered ? sa_seg_use(store, seg) : -1;
         pthread_mutex_unlock(&segs->lock);
-        if (seg != NULL && look == SA_LOOK_FOUND)
-            look = from_entry(store, seg, &entry, skip, end, max, places);
+        if (entered)
+            look = from_entry(store, seg, fd, &entry, skip, end, max, places);
         if (look != SA_LOOK_GONE)
             return look;
         offset = entry.last + 1;

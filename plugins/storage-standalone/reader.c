@@ -225,8 +225,8 @@ sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token, uint8_t **bod
     *again = false;
     pthread_mutex_lock(&store->segs.lock);
     sa_segment *seg = sa_segs_at(&store->segs, lsn);
+    int fd = sa_seg_use(store, seg);
     pthread_mutex_unlock(&store->segs.lock);
-    int fd = seg != NULL ? sa_seg_use(store, seg) : -ENOENT;
     if (fd < 0) {
         *again = fd != -ENOENT;
         return NULL;

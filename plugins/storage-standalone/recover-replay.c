@@ -170,7 +170,9 @@ replay_sealed(sa_recovery *r, sa_segment *seg)
 {
     sa_store *store = r->store;
     int32_t code = EMESH_OK;
+    pthread_mutex_lock(&store->segs.lock);
     int fd = sa_seg_use(store, seg);
+    pthread_mutex_unlock(&store->segs.lock);
     if (fd < 0)
         return sa_error(r->err, EMESH_E_IO, "segment %s/log/%016llx.seg could not be opened: %s",
                         store->path, (unsigned long long)seg->base, g_strerror(-fd));

@@ -95,7 +95,9 @@ load_catalog(sa_recovery *r)
         sa_trailer t;
         if (seg->state != SA_SEG_SEALED || seg->rows)
             continue;
+        pthread_mutex_lock(&store->segs.lock);
         int fd = sa_seg_use(store, seg);
+        pthread_mutex_unlock(&store->segs.lock);
         if (fd < 0)
             continue;
         uint8_t *cat = NULL;

@@ -213,9 +213,10 @@ int
 sa_seg_use(struct sa_store *store, sa_segment *seg)
 {
     sa_segs *segs = &store->segs;
-    pthread_mutex_lock(&segs->lock);
-    int fd = seg->gone ? -ENOENT : seg->fd;
-    if (fd < 0 && !seg->gone) {
+    if (seg == NULL || seg->gone)
+        return -ENOENT;
+    int fd = seg->fd;
+    if (fd < 0) {
         char name[SA_NAME_MAX];
         if (segs->n_open >= SA_OPEN_MAX)
             close_one(store);
@@ -230,7 +231,6 @@ sa_seg_use(struct sa_store *store, sa_segment *seg)
         seg->use++;
         seg->used = ++segs->tick;
     }
-    pthread_mutex_unlock(&segs->lock);
     return fd;
 }
 

@@ -98,7 +98,8 @@ uint32_t sa_segs_place(const sa_segs *segs, uint64_t base);
 /* The segment that holds lsn, or NULL. */
 sa_segment *sa_segs_at(const sa_segs *segs, uint64_t lsn);
 
-/* A descriptor to read from, until sa_seg_leave. Lock NOT held. Negative errno on failure. */
+/* A descriptor to read from, until sa_seg_leave. Lock held since the segment was found, or it may be
+ * buried in between. Negative errno on failure; -ENOENT: NULL, or retention took it. */
 int sa_seg_use(struct sa_store *store, sa_segment *seg);
 void sa_seg_leave(struct sa_store *store, sa_segment *seg);
 
