@@ -29,6 +29,8 @@ write_footer(struct sa_store *store, sa_segment *seg, const uint8_t *footer, siz
     if (rc == 0)
         rc = io->truncate(io->ctx, seg->fd, place + size);
     sa_point(io, "seal-cut");
+    if (rc == -EIO) /* not tried again: what the disk keeps of the segment is unknown now */
+        sa_log_fail(store, EMESH_E_LOST, EIO, "write of a footer");
     if (rc == 0) {
         rc = io->datasync(io->ctx, seg->fd);
         if (rc < 0) {
@@ -126,6 +128,8 @@ sa_seal_closed(struct sa_store *store)
     while ((seg = next_closed(store)) != NULL) {
         int rc = sa_seal(store, seg);
         if (rc < 0) {
+            if (atomic_load(&store->log.failed) != 0)
+                return; /* which is said */
             sa_say(store, EMESH_LOG_WARNING, "segment %s/log/%016llx.seg could not be sealed: %s; "
                    "it is tried again", store->path, (unsigned long long)seg->base,
                    g_strerror(-rc));

@@ -26,7 +26,19 @@ typedef struct disk {
     _Atomic int64_t room;    /* bytes that may be written; below 0: any */
     _Atomic uint64_t avail;  /* what space() says; 0: the truth */
     _Atomic int no_allocate;
+    _Atomic pid_t sealing;   /* the thread that writes a footer */
+    _Atomic int fail_footer; /* with EIO */
 } disk;
+
+static void
+disk_point(void *ctx, const char *name)
+{
+    disk *d = ctx;
+    if (strcmp(name, "seal-begin") == 0)
+        atomic_store(&d->sealing, gettid());
+    else if (strcmp(name, "seal-written") == 0)
+        atomic_store(&d->sealing, 0);
+}
 
 static int
 disk_datasync(void *ctx, int fd)
@@ -58,6 +70,8 @@ disk_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t place)
         d->writing--;
     }
     pthread_mutex_unlock(&d->lock);
+    if (atomic_load(&d->fail_footer) && atomic_load(&d->sealing) == gettid())
+        return -EIO;
     int64_t room = atomic_load(&d->room);
     if (room < 0)
         return sa_io_posix.pwritev(NULL, fd, iov, n, place);
@@ -102,6 +116,7 @@ disk_init(disk *d)
     d->io.pwritev = disk_pwritev;
     d->io.space = disk_space;
     d->io.allocate = disk_allocate;
+    d->io.point = disk_point;
 }
 
 static void
@@ -261,6 +276,37 @@ test_sync_error_in_write(void)
     wait_results(h, 3);
     g_assert_cmpuint(store_host_failed(h), ==, 3);
     g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_LOST);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+/* EIO for a footer fails the instance too; recovery finds all that was answered. */
+static void
+test_footer_error(void)
+{
+    g_autofree char *dir = folder_make();
+    disk d;
+    disk_init(&d);
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
+    uint32_t good = 0;
+    atomic_store(&d.fail_footer, 1);
+    while (good < 1000 && store_host_append(h, 0, topic, "e", good, 1, 8000, 0) == 1)
+        good++; /* until the first segment is sealed */
+    wait_health(h, EMESH_HEALTH_FAILED);
+    g_assert_cmpuint(good, <, 1000);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
+    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(r, 2000, 64u << 20);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_n(r), >=, good);
     sa_topic_close(NULL, topic);
     store_host_close(h);
     store_host_free(h);
@@ -469,6 +515,7 @@ main(int argc, char **argv)
     g_test_add_func("/store-disk/levels", test_levels);
     g_test_add_func("/store-disk/sync-error", test_sync_error);
     g_test_add_func("/store-disk/sync-error-in-write", test_sync_error_in_write);
+    g_test_add_func("/store-disk/footer-error", test_footer_error);
     g_test_add_func("/store-disk/short-write", test_short_write);
     g_test_add_func("/store-disk/min-free", test_min_free);
     return g_test_run();
