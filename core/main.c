@@ -8,6 +8,7 @@
 
 #include <glib.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -73,6 +74,20 @@ parse(int argc, char **argv, options *o)
     return false;
 }
 
+/* A shell gives 1,024 descriptors, fewer than one listener may hold connections; what may be had
+ * without privilege is taken, up to what the shipped unit gives. */
+static void
+raise_descriptors(void)
+{
+    const rlim_t enough = 65536;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= enough)
+        return;
+    limit.rlim_cur = MIN(limit.rlim_max, enough);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void
 leave(int code)
 {
@@ -108,6 +123,7 @@ main(int argc, char **argv)
     args.run_dir = dir_or(o.run, "EVENTMESH_RUN", "/run/eventmesh");
     args.self = self;
     args.ready_fd = o.ready_fd;
+    raise_descriptors();
     code = o.check || o.dump ? emesh_daemon_check(&args, o.dump) : emesh_daemon_run(&args);
     g_strfreev(args.conf_dirs);
     g_strfreev(args.plugin_dirs);
