@@ -82,6 +82,19 @@ make_dir(struct sa_store *store, const char *name, int *fd, emesh_error *err)
     return EMESH_OK;
 }
 
+/* The name of a folder is durable once the folder around it is synced. One that may be entered but
+ * not read cannot be opened for that: then the name was not made by us. */
+static int32_t
+sync_name(struct sa_store *store, emesh_error *err)
+{
+    int fd = openat(store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 ? store->io->sync(store->io->ctx, fd) : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc < 0 ? sa_error(err, EMESH_E_IO, "the folder around %s could not be synced: %s",
+                             store->path, g_strerror(-rc)) : EMESH_OK;
+}
+
 int32_t
 sa_folder_open(struct sa_store *store, emesh_error *err)
 {
@@ -101,7 +114,7 @@ sa_folder_open(struct sa_store *store, emesh_error *err)
         code = make_dir(store, "quarantine", NULL, err);
     if (code == EMESH_OK && store->io->sync(store->io->ctx, store->dir) < 0)
         code = sa_error(err, EMESH_E_IO, "folder %s could not be synced", store->path);
-    return code;
+    return code == EMESH_OK ? sync_name(store, err) : code;
 }
 
 void
