@@ -144,6 +144,15 @@ wait_results(store_host *h, uint64_t n)
     store_host_results(h, n);
 }
 
+/* What fails is answered first, then reported. */
+static void
+wait_health(store_host *h, uint32_t health)
+{
+    for (int i = 0; i < 1000 && store_host_health(h) != health; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(store_host_health(h), ==, health);
+}
+
 /* ---- levels ---- */
 
 static void
@@ -214,7 +223,7 @@ test_sync_error(void)
             good += ok;
         }
         g_assert_cmpuint(good, <, 6);
-        g_assert_cmpuint(store_host_health(h), ==, EMESH_HEALTH_FAILED);
+        wait_health(h, EMESH_HEALTH_FAILED);
         sa_topic_close(NULL, topic);
         store_host_close(h);
         /* What was answered is there. */
@@ -238,14 +247,6 @@ hold_write(disk *d, bool held_up)
     d->hold_write = held_up;
     pthread_cond_broadcast(&d->wake);
     pthread_mutex_unlock(&d->lock);
-}
-
-static void
-wait_health(store_host *h, uint32_t health)
-{
-    for (int i = 0; i < 1000 && store_host_health(h) != health; i++)
-        g_usleep(10000);
-    g_assert_cmpuint(store_host_health(h), ==, health);
 }
 
 /* The sync fails while the next turn is in its write: nobody will sync that turn, and whoever waits
