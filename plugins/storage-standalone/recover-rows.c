@@ -219,6 +219,23 @@ last_rows(sa_recovery *r)
     return true;
 }
 
+/* What retention by bytes goes by, and what a deleted topic still has to give back. */
+static bool
+each_chunk(void *ctx, const MDB_val *key, const MDB_val *value)
+{
+    sa_recovery *r = ctx;
+    uint64_t base;
+    sa_entry entry;
+    if (!sa_row_chunk(key, value, &base, &entry)) {
+        r->corrupt = true;
+        return false;
+    }
+    sa_partition *part = sa_catalog_part(&r->store->cat, entry.partition);
+    if (part != NULL && part->id != 0 && entry.last >= part->dead_to)
+        part->bytes += entry.bytes;
+    return true;
+}
+
 int32_t
 sa_recover_rows(sa_recovery *r)
 {
@@ -237,7 +254,11 @@ sa_recover_rows(sa_recovery *r)
         rc = sa_rows_each(store, SA_T_GROUPS, each_pair, r);
     if (rc == 0 && !r->corrupt)
         rc = sa_rows_each(store, SA_T_SEGMENTS, each_segment, r);
-    if (rc != 0 || r->corrupt || !last_rows(r)) {
+    if (rc == 0 && !r->corrupt && last_rows(r))
+        rc = sa_rows_each(store, SA_T_CHUNKS, each_chunk, r);
+    else
+        r->corrupt = true;
+    if (rc != 0 || r->corrupt) {
         r->corrupt = true;
         return EMESH_OK;
     }

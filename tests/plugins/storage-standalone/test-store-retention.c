@@ -89,6 +89,13 @@ test_bytes(void)
     g_assert_cmpuint(store_host_last_position(h).lo, ==, 2001);
     sa_topic_close(NULL, cut);
     store_host_close(h);
+    /* What earlier lives wrote counts: a smaller limit cuts without a new event. */
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    cut = store_host_topic(h, "cut", EMESH_LEVEL_OS, 0, 30000);
+    wait_for(&store_host_store(h)->stats.trimmed, 1);
+    g_assert_cmpuint(first_of(h, cut, &n), >, first);
+    sa_topic_close(NULL, cut);
+    store_host_close(h);
     store_host_free(h);
     folder_remove(dir);
 }
