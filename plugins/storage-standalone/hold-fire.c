@@ -232,11 +232,11 @@ look(sa_store *store, uint64_t now_us)
             pthread_mutex_lock(&holds->lock);
             if (!good)
                 return now_us + AGAIN_NS / 1000;
-            if (queue->cursor != NULL) /* or it hears that it has all */
-                sa_lane_ready(queue->cursor->lane, queue->cursor);
-            at = queue_when(store, queue, now_us, &load);
-            if (load)
-                return now_us;
+            /* The queue may be gone from the list, and others have another place in it. */
+            if (g_ptr_array_find(holds->active, queue, NULL) && queue->cursor != NULL)
+                sa_lane_ready(queue->cursor->lane, queue->cursor); /* or it hears that it has all */
+            holds->kicked = true;
+            return now_us;
         }
         if (at <= now_us && queue->cursor != NULL)
             sa_lane_ready(queue->cursor->lane, queue->cursor);

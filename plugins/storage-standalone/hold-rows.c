@@ -64,9 +64,9 @@ row_read(const MDB_val *key, const MDB_val *value, sa_hold_row_value *row)
 
 /* ---- into memory ---- */
 
-/* Up to n rows of the queue from its place on. 0 or LMDB's code. */
+/* Rows of the queue from this place on. 0 or LMDB's code. */
 static int
-read_rows(struct sa_store *store, const sa_queue *queue, GArray *rows)
+read_rows(struct sa_store *store, const sa_queue *queue, uint64_t due, uint64_t token, GArray *rows)
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
@@ -79,7 +79,7 @@ read_rows(struct sa_store *store, const sa_queue *queue, GArray *rows)
         mdb_txn_abort(txn);
         return rc;
     }
-    sa_hold_row_key(from, queue->group, queue->topic, queue->from_due, queue->from_token);
+    sa_hold_row_key(from, queue->group, queue->topic, due, token);
     MDB_val key = { sizeof from, from }, value;
     for (rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); rc == 0 && rows->len < SA_HOLD_LOAD;
          rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
@@ -148,26 +148,39 @@ take_row(struct sa_store *store, sa_queue *queue, const sa_hold_row_value *row)
     hold->row = SA_HOLD_ROW;
 }
 
+/* lock held. Memory then has all of the queue up to where rows ends. */
+static void
+take_rows(struct sa_store *store, sa_queue *queue, const GArray *rows)
+{
+    for (guint i = 0; i < rows->len; i++)
+        take_row(store, queue, &g_array_index(rows, sa_hold_row_value, i));
+    if (rows->len < SA_HOLD_LOAD) {
+        queue->all = true;
+        return;
+    }
+    const sa_hold_row_value *last = &g_array_index(rows, sa_hold_row_value, rows->len - 1);
+    queue->from_due = last->due;
+    queue->from_token = last->token + 1;
+}
+
 bool
 sa_queue_load(struct sa_store *store, sa_queue *queue)
 {
     sa_holds *holds = &store->holds;
     g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(sa_hold_row_value));
     pthread_mutex_lock(&holds->rows_lock);
+    pthread_mutex_lock(&holds->lock);
+    uint64_t due = queue->from_due, token = queue->from_token;
+    pthread_mutex_unlock(&holds->lock);
     pthread_rwlock_rdlock(&store->rows.lock);
-    int rc = store->rows.env != NULL ? read_rows(store, queue, rows) : EIO;
+    int rc = store->rows.env != NULL ? read_rows(store, queue, due, token, rows) : EIO;
     pthread_rwlock_unlock(&store->rows.lock);
     if (rc == 0) {
         pthread_mutex_lock(&holds->lock);
-        for (guint i = 0; i < rows->len; i++)
-            take_row(store, queue, &g_array_index(rows, sa_hold_row_value, i));
-        if (rows->len < SA_HOLD_LOAD) {
-            queue->all = true;
-        } else {
-            const sa_hold_row_value *last = &g_array_index(rows, sa_hold_row_value, rows->len - 1);
-            queue->from_due = last->due;
-            queue->from_token = last->token + 1;
-        }
+        /* A reader that went meanwhile set the queue back: what lies before these rows is not in
+         * memory any more, and the next look loads from there. */
+        if (!queue->all && queue->from_due == due && queue->from_token == token)
+            take_rows(store, queue, rows);
         pthread_mutex_unlock(&holds->lock);
     }
     pthread_mutex_unlock(&holds->rows_lock);
