@@ -24,4 +24,4 @@ fuzz:
 install:
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install
 clean:
-	rm -rf build build-asan build-tsan build-install build-fuzz
+	rm -rf build build-asan build-tsan build-install build-fuzz build-bench

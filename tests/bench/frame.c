@@ -100,22 +100,38 @@ frame_write(bytes *out, const char *cmd, const char *seq, const char *props, con
     bytes_add(out, body, body_len);
 }
 
+/* How far it is to the next quote or backslash; bodies are mostly filler, so not byte by byte. */
+static size_t
+plain(const char *p, size_t n)
+{
+    const char *quote = memchr(p, '"', n);
+    size_t most = quote != NULL ? (size_t)(quote - p) : n;
+    const char *backslash = memchr(p, '\\', most);
+    return backslash != NULL ? (size_t)(backslash - p) : most;
+}
+
 void
 frame_write_ack(bytes *out, const char *cmd, const char *seq, const frame *push)
 {
-    size_t escaped = 2;
-    for (size_t i = 0; i < push->body_len; i++)
-        escaped += push->body[i] == '"' || push->body[i] == '\\' ? 2 : 1;
-    write_head(out, cmd, seq, "{}", escaped);
-    char *to = bytes_room(out, escaped);
+    const char *p = push->body, *end = p + push->body_len;
+    size_t escapes = 0;
+    for (p += plain(p, push->body_len); p < end; p += 1 + plain(p + 1, (size_t)(end - p - 1)))
+        escapes++;
+    write_head(out, cmd, seq, "{}", push->body_len + escapes + 2);
+    char *to = bytes_room(out, push->body_len + escapes + 2);
     *to++ = '"';
-    for (size_t i = 0; i < push->body_len; i++) {
-        if (push->body[i] == '"' || push->body[i] == '\\')
+    for (p = push->body; p < end;) {
+        size_t n = plain(p, (size_t)(end - p));
+        memcpy(to, p, n);
+        to += n;
+        p += n;
+        if (p < end) {
             *to++ = '\\';
-        *to++ = push->body[i];
+            *to++ = *p++;
+        }
     }
     *to = '"';
-    out->end += escaped;
+    out->end += push->body_len + escapes + 2;
 }
 
 /* Where the value of a top-level member begins; the daemon writes no space in its headers, and no
