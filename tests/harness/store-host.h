@@ -63,6 +63,12 @@ void store_host_on_results(store_host *h,
                            void (*fn)(void *ctx, const emesh_appended *results, uint32_t n),
                            void *ctx);
 
+/* The same for records, instead of noting them: on the reader's lane. Set before readers are. */
+void store_host_on_records(store_host *h,
+                           void (*fn)(void *ctx, store_reader *r, const emesh_record *records,
+                                      uint32_t n),
+                           void *ctx);
+
 /* A reader of all partitions; group NULL: alone. Begins all under epoch 1. */
 store_reader *store_host_read(store_host *h, uint32_t lane, struct emesh_topic *topic,
                               const char *group, const emesh_start *start);
