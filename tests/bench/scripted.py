@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client whose every step waits for its answers, so that each batch meets an idle daemon and all
+batches are equal: what is counted per event does not depend on the machine. For one daemon with one
+worker, whose clocks are set so slow that nothing of theirs falls into a count."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import wire  # noqa: E402
+
+BATCH = 16
+CONF = {
+    "00-eventmesh.conf": "[daemon]\nworkers = 1\n",
+    # a small map: valgrind has no room for the usual one
+    "20-storage-standalone.conf": "[instance]\ncomponent = storage-standalone\n[options]\n"
+                                  "sync-interval = 1m\ncheckpoint-interval = 10m\n"
+                                  "map-size = 256MiB\n",
+    "30-topics.conf": "[topic *]\ndurability = os\n",
+}
+
+
+class Client(wire.Connection):
+    """Publisher or subscriber."""
+
+    def await_frames(self, cmd, n):
+        found = []
+        while len(found) < n:
+            found += [f for f in wire.frames(self.read) if f[0]["cmd"] == cmd]
+            if len(found) < n:
+                more = self.socket.recv(1 << 20)
+                if not more:
+                    raise ConnectionError("the daemon closed a session")
+                self.read += more
+        return found
+
+    def publish(self, topic, n, body, batch=BATCH):
+        """n events in batches, each acknowledged before the next."""
+        for begin in range(0, n, batch):
+            self.socket.sendall(b"".join(wire.publish(topic, f"p{begin + i:09}", body)
+                                         for i in range(batch)))
+            for header, _ in self.await_frames("ASYNC_MESSAGE_TO_SERVER_ACK", batch):
+                if header["code"] != 0:
+                    raise ValueError(f"refused: {header}")
+
+    def settle(self):
+        """Returns when all that was sent before has been handled."""
+        for _ in range(2):
+            self.socket.sendall(wire.frame("HEARTBEAT_REQUEST", "beat"))
+            self.await_frames("HEARTBEAT_RESPONSE", 1)
+
+    def pushes(self, n):
+        return self.await_frames("ASYNC_MESSAGE_TO_CLIENT", n)
+
+    def acknowledge(self, pushes, batch=BATCH):
+        """As the Java SDK does: the body comes back as a JSON string."""
+        for begin in range(0, len(pushes), batch):
+            self.socket.sendall(b"".join(
+                wire.frame("ASYNC_MESSAGE_TO_CLIENT_ACK", header["seq"],
+                           json.dumps(body.decode()).encode())
+                for header, body in pushes[begin:begin + batch]))
+            self.settle()
+
+
+def member(port, topic):
+    """A subscriber that gets nothing before its LISTEN."""
+    client = Client(port, f"group-{topic}", "sub")
+    client.subscribe(topic)
+    return client
+
+
+def steps(port, taken, events, body, batch=BATCH):
+    """What an event costs in each step: taken() gives what was spent since it was called last. The
+    first time of everything is left out."""
+    found = {}
+    publisher = Client(port, "pub", "pub")
+    try:
+        for topic in ("first", "plain"):
+            taken()
+            publisher.publish(topic, events, body, batch)
+            found["publish"] = taken()
+        for topic in ("first-waiting", "waiting", "waiting-again"):
+            reader = member(port, topic)
+            publisher.publish(topic, events, body, batch)
+            taken()
+            reader.socket.sendall(wire.frame("LISTEN_REQUEST", "listen"))
+            pushes = reader.pushes(events)
+            delivered = taken()
+            reader.acknowledge(pushes, batch)
+            acknowledged = taken()
+            if topic != "first-waiting":
+                found["deliver"] = min(found.get("deliver", delivered), delivered)
+                found["acknowledge"] = min(found.get("acknowledge", acknowledged), acknowledged)
+            reader.close()
+        live = member(port, "live")
+        live.call("LISTEN_REQUEST")
+        for _ in range(2):
+            taken()
+            for _ in range(events // batch):
+                publisher.publish("live", batch, body, batch)
+                live.acknowledge(live.pushes(batch), batch)
+            found["publish, deliver, acknowledge"] = taken()
+        live.close()
+    finally:
+        publisher.close()
+    return {name: spent / events for name, spent in found.items()}
