@@ -9,7 +9,7 @@
 #define SA_CURSOR_H
 #include "groups.h"
 #include "lane.h"
-#include "tail.h"
+#include "reader.h"
 
 #define SA_READ_MAX 256u /* records per call */
 
@@ -21,6 +21,7 @@ typedef struct sa_cpart {
     bool begun;
     bool resolving; /* START_TIME is being looked up */
     uint64_t time_us; /* that time */
+    sa_ahead ahead;
     bool told;      /* CAUGHT_UP was said */
 } sa_cpart;
 

@@ -17,6 +17,7 @@ typedef struct sa_job {
     uint64_t time_us; /* look-up of START_TIME, else 0 */
     uint64_t max_bytes;
     uint32_t max, n;
+    sa_ahead ahead;
     sa_got got[SA_READ_MAX];
 } sa_job;
 
@@ -116,7 +117,7 @@ job_run(emesh_task *task, int32_t code)
         job->next = sa_find_time(c->store, part, job->time_us);
     else
         job->n = sa_read(c->store, part, job->from, job->end, job->got, job->max, job->max_bytes,
-                         &job->next);
+                         &job->next, &job->ahead);
     job->task.run = job_home;
     c->store->lp->post(c->lane->loop, &job->task);
 }
@@ -130,6 +131,7 @@ job_home(emesh_task *task, int32_t code)
     (void)code;
     c->job = NULL;
     c->want += job->max;
+    p->ahead = job->ahead;
     bool current = p->epoch == job->epoch && p->begun && c->close_op == NULL;
     if (job->time_us != 0) {
         if (current && p->resolving)
@@ -163,6 +165,7 @@ start_job(sa_cursor *c, uint32_t i, uint64_t time_us)
     job->from = p->next;
     job->end = atomic_load(&p->part->visible);
     job->time_us = time_us;
+    job->ahead = p->ahead;
     job->max_bytes = bytes_left(c);
     job->max = time_us != 0 ? 0 : MIN(c->want, SA_READ_MAX);
     c->want -= job->max; /* given back with the result */

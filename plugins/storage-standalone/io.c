@@ -48,6 +48,13 @@ posix_pread(void *ctx, int fd, void *into, size_t n, uint64_t place)
     return done < 0 ? -errno : done;
 }
 
+static void
+posix_ahead(void *ctx, int fd, uint64_t place, uint64_t n)
+{
+    (void)ctx;
+    posix_fadvise(fd, (off_t)place, (off_t)n, POSIX_FADV_WILLNEED);
+}
+
 static int
 posix_allocate(void *ctx, int fd, uint64_t size)
 {
@@ -113,6 +120,7 @@ const sa_io sa_io_posix = {
     .close = posix_close,
     .pwritev = posix_pwritev,
     .pread = posix_pread,
+    .ahead = posix_ahead,
     .allocate = posix_allocate,
     .truncate = posix_truncate,
     .datasync = posix_datasync,

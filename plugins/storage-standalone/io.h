@@ -16,6 +16,8 @@ typedef struct sa_io {
     void (*close)(void *ctx, int fd);
     ssize_t (*pwritev)(void *ctx, int fd, const struct iovec *iov, int n, uint64_t place);
     ssize_t (*pread)(void *ctx, int fd, void *into, size_t n, uint64_t place);
+    /* Asks for bytes to be fetched into the page cache; may be NULL, nobody waits for it. */
+    void (*ahead)(void *ctx, int fd, uint64_t place, uint64_t n);
     int (*allocate)(void *ctx, int fd, uint64_t size);
     int (*truncate)(void *ctx, int fd, uint64_t size);
     int (*datasync)(void *ctx, int fd);

@@ -29,6 +29,7 @@ from_entry(struct sa_store *store, sa_segment *seg, int fd, const sa_entry *entr
         return SA_LOOK_ERROR;
     }
     places->seg = seg;
+    places->size = (uint32_t)(entry->bytes / (entry->count > 0 ? entry->count : 1));
     places->offset = first;
     for (uint64_t o = first; o <= entry->last && o < end && places->n < max; o++)
         places->place8[places->n++] = vector->place8[o - entry->base];
@@ -92,6 +93,7 @@ in_vectors(sa_partition *part, uint64_t offset, uint64_t end, uint32_t max, sa_p
     uint32_t count = atomic_load_explicit(&best->count, memory_order_acquire);
     places->seg = best->seg;
     places->fd = best->seg->fd;
+    places->size = (uint32_t)(atomic_load_explicit(&best->bytes, memory_order_relaxed) / count);
     places->offset = above(offset, best->base);
     for (uint64_t o = places->offset; o - best->base < count && o < end && places->n < max; o++)
         places->place8[places->n++] = sa_vec_at(best, (uint32_t)(o - best->base));

@@ -10,15 +10,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SA_READ_WINDOW (256u << 10)
-#define SA_READ_GAP (64u << 10)
-#define SA_READ_GUESS 2048u /* size of the last record, which no next place tells */
 #define SA_RETRIES 50
 
 typedef struct sa_window {
     uint8_t *bytes;
     size_t cap, have;
     uint64_t at;
+    sa_ahead *ahead; /* is told how long reads take; may be NULL */
     bool short_of_memory; /* the last record could not be told for want of it: no damage */
 } sa_window;
 
@@ -38,52 +36,27 @@ fill(struct sa_store *store, int fd, sa_window *w, uint64_t place, size_t n)
         w->bytes = bytes;
         w->cap = n;
     }
+    uint64_t before = w->ahead != NULL ? sa_mono_ns(store) : 0;
     ssize_t got = sa_read_all(store->io, fd, w->bytes, n, place);
     sa_count(&store->stats.reads, 1);
+    if (w->ahead != NULL)
+        sa_ahead_note(w->ahead, sa_mono_ns(store) - before, n);
     w->at = place;
     w->have = got > 0 ? (size_t)got : 0;
     sa_count(&store->stats.read_bytes, w->have);
     return w->have == n;
 }
 
-/* How much to read at places[i]: up to the last neighbour that is near. */
-static size_t
-span(const sa_places *p, uint32_t i)
-{
-    uint64_t from = 8ull * p->place8[i], to = from;
-    for (uint32_t k = i + 1; k < p->n; k++) {
-        uint64_t at = 8ull * p->place8[k];
-        if (at <= to || at - to > SA_READ_GAP || at - from > SA_READ_WINDOW)
-            break;
-        to = at;
-    }
-    uint64_t end = atomic_load(&p->seg->end) - p->seg->base;
-    uint64_t want = to - from + SA_READ_GUESS;
-    if (from >= end)
-        return SA_RECORD_HEAD;
-    return (size_t)MIN(want, end - from);
-}
-
+/* The data go into the event, or into a buffer of its own: nothing of the window is kept. */
 static const emesh_event *
 decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body, sa_window *w)
 {
     const emesh_event *event = NULL;
-    void *mem = NULL;
-    uint32_t n = 0;
-    size_t data = head->body - head->attrs;
-    emesh_part parts[2] = { { body, head->attrs, NULL }, { NULL, data, NULL } };
-    if (data > 0) {
-        parts[1].owner = store->ev->buf(store->host, data, &mem);
-        if (parts[1].owner == NULL) {
-            w->short_of_memory = true;
-            return NULL;
-        }
-        memcpy(mem, body + head->attrs, data);
-        parts[1].ptr = mem;
-    }
+    uint32_t n = 0, data = head->body - head->attrs;
+    const emesh_part parts[2] = { { body, head->attrs, NULL },
+                                  { body + head->attrs, data, NULL } };
     int32_t code = store->ev->decode(store->host, EMESH_FORM_IMAGE, parts, data > 0 ? 2 : 1,
                                      &event, 1, &n, NULL);
-    store->ev->buf_unref(parts[1].owner);
     w->short_of_memory = code == EMESH_E_NO_MEMORY;
     return code == EMESH_OK && n == 1 ? event : NULL;
 }
@@ -95,10 +68,14 @@ read_one(struct sa_store *store, sa_partition *part, const sa_places *p, uint32_
     uint64_t place = 8ull * p->place8[i];
     sa_got got = { .offset = p->offset + i };
     sa_rec_head head;
+    uint32_t after;
     if (place == 0)
         return got;
-    if (place < w->at || place + SA_RECORD_HEAD > w->at + w->have)
-        fill(store, p->fd, w, place, span(p, i));
+    if (place < w->at || place + SA_RECORD_HEAD > w->at + w->have) {
+        fill(store, p->fd, w, place, sa_places_span(p, i, &after));
+        if (w->ahead != NULL)
+            sa_ahead_places(store, w->ahead, p, after);
+    }
     if (place + SA_RECORD_HEAD > w->at + w->have
         || !sa_rec_head_read(w->bytes + (place - w->at), w->have - (size_t)(place - w->at),
                              p->seg->base + place, store->salt, &head)
@@ -163,11 +140,11 @@ look(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, 
 
 uint32_t
 sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, sa_got *out,
-        uint32_t max, uint64_t max_bytes, uint64_t *next)
+        uint32_t max, uint64_t max_bytes, uint64_t *next, sa_ahead *ahead)
 {
     uint32_t n = 0;
     uint64_t bytes = 0;
-    sa_window w = { 0 };
+    sa_window w = { .ahead = ahead };
     bool able = true;
     *next = offset;
     while (able && n < max && *next < end && (n == 0 || bytes < max_bytes)) {
@@ -199,6 +176,10 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
         sa_places_leave(store, &places);
     }
     free(w.bytes);
+    if (ahead != NULL) {
+        ahead->cold -= MIN(ahead->cold, n);
+        sa_ahead_next(store, part, ahead, *next, end);
+    }
     return n;
 }
 

@@ -12,6 +12,7 @@ typedef struct sa_places { /* neighbours of one partition in one segment, offset
     sa_segment *seg; /* in use until sa_places_leave */
     int fd;
     uint64_t offset; /* of the first */
+    uint32_t size;   /* of a record on disk, on average */
     uint32_t n;
     uint32_t place8[SA_PLACES]; /* 0: lost with a damaged index */
 } sa_places;
@@ -29,10 +30,27 @@ sa_look sa_lookup(struct sa_store *store, sa_partition *part, uint64_t offset, u
                   uint32_t max, sa_places *places);
 void sa_places_leave(struct sa_store *store, sa_places *places);
 
+/* What a reader asked the system to fetch before it is read. */
+typedef struct sa_ahead {
+    uint64_t to;   /* offsets below it are asked for */
+    uint32_t cold; /* so many more records count as not in the page cache: the last ones were not */
+} sa_ahead;
+
 /* Up to max records from offset on, below end, as references. *next: where to go on; == end when
- * there are no more. */
+ * there are no more. ahead: of the reader, or NULL: nothing is fetched ahead. */
 uint32_t sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end,
-                 sa_got *out, uint32_t max, uint64_t max_bytes, uint64_t *next);
+                 sa_got *out, uint32_t max, uint64_t max_bytes, uint64_t *next, sa_ahead *ahead);
+
+/* ahead.c: one read is [places[i], + the result), up to the last neighbour that is near; *after: the
+ * first place beyond it. */
+size_t sa_places_span(const sa_places *places, uint32_t i, uint32_t *after);
+/* A read of n bytes took so long: was it from the disk? */
+void sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n);
+/* Of a cold reader: what is still to be read of places behind number i is asked for. */
+void sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *places, uint32_t i);
+/* The run at offset, which is read next. */
+void sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset,
+                   uint64_t end);
 
 /* The event at a place of a segment in use; NULL when there is none or it is damaged. Given. */
 const emesh_event *sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place,

@@ -65,7 +65,7 @@ search(struct sa_store *store, sa_partition *part, uint64_t low, uint64_t high, 
     while (low < high) {
         uint64_t mid = low + (high - low) / 2, next;
         sa_got got;
-        if (sa_read(store, part, mid, mid + 1, &got, 1, 1, &next) == 0)
+        if (sa_read(store, part, mid, mid + 1, &got, 1, 1, &next, NULL) == 0)
             break;
         uint64_t when = got.time_us;
         store->ev->unref(&got.event, 1);

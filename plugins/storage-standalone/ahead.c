@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is read together, and what is asked for before it is read: neighbours less than 64 KiB apart
+ * share one read of at most 256 KiB; of a reader that finds its records on the disk, the reads that
+ * come next are told to the system, so that the disk works on all of them at once. A reader whose
+ * records are in the page cache pays a look at the clock. Blocks: for pool threads.
+ */
+#include "reader.h"
+#include "store.h"
+
+#define SA_READ_WINDOW (256u << 10)
+#define SA_READ_GAP (64u << 10)
+#define SA_COLD_NS 40000u    /* memory is faster; and a further ns for each two bytes */
+#define SA_COLD_RECORDS 4096u /* ahead for so many before time counts again: it hides the disk */
+
+size_t
+sa_places_span(const sa_places *p, uint32_t i, uint32_t *after)
+{
+    uint64_t from = 8ull * p->place8[i], to = from;
+    /* The last one is about as large as all of them, and ends before the one behind it. */
+    uint64_t last = MAX(sa_pad8(p->size + p->size / 4u), 2u * SA_RECORD_HEAD);
+    uint32_t k = i + 1;
+    for (; k < p->n; k++) {
+        uint64_t at = 8ull * p->place8[k];
+        if (at <= to || at - to > SA_READ_GAP || at - from > SA_READ_WINDOW) {
+            last = at > to ? MIN(last, at - to) : last;
+            break;
+        }
+        to = at;
+    }
+    *after = k;
+    uint64_t end = atomic_load(&p->seg->end) - p->seg->base;
+    if (from >= end)
+        return SA_RECORD_HEAD;
+    return (size_t)MIN(to - from + last, MIN(end - from, SA_READ_WINDOW + SA_READ_GAP));
+}
+
+void
+sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n)
+{
+    if (took_ns > SA_COLD_NS + n / 2)
+        ahead->cold = SA_COLD_RECORDS;
+}
+
+/* Offsets from it on are not asked for yet. */
+static uint64_t
+asked_to(const sa_ahead *ahead, uint64_t offset)
+{
+    bool here = ahead->to > offset && ahead->to - offset <= 2 * SA_PLACES;
+    return here ? ahead->to : offset; /* else: from before a jump */
+}
+
+void
+sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *p, uint32_t i)
+{
+    if (ahead->cold == 0 || i >= p->n || store->io->ahead == NULL)
+        return;
+    uint64_t from = asked_to(ahead, p->offset + i);
+    for (uint32_t k = (uint32_t)(from - p->offset); k < p->n;) {
+        uint32_t at = k;
+        if (p->place8[k] == 0) {
+            k++;
+            continue;
+        }
+        size_t n = sa_places_span(p, k, &k);
+        store->io->ahead(store->io->ctx, p->fd, 8ull * p->place8[at], n);
+    }
+    ahead->to = MAX(from, p->offset + p->n);
+}
+
+void
+sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset,
+              uint64_t end)
+{
+    sa_places places;
+    uint64_t from = asked_to(ahead, offset);
+    while (ahead->cold > 0 && from < end && from - offset <= SA_PLACES / 2
+           && sa_lookup(store, part, from, end, SA_PLACES, &places) == SA_LOOK_FOUND) {
+        sa_ahead_places(store, ahead, &places, 0);
+        sa_places_leave(store, &places);
+        from = places.offset + places.n;
+    }
+}
