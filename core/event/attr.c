@@ -4,6 +4,9 @@
  */
 #include "event/attr.h"
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define NAME_MAX_BYTES 128u
 #define IS(name, len, text) ((len) == sizeof(text) - 1 && memcmp(name, text, sizeof(text) - 1) == 0)
@@ -13,12 +16,12 @@ emesh_attr_name_ok(const char *name, size_t len)
 {
     if (len == 0 || len > NAME_MAX_BYTES)
         return false;
+    uint32_t other = 0; /* no branch: nearly all names are legal */
     for (size_t i = 0; i < len; i++) {
-        char c = name[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
-            return false;
+        uint8_t c = (uint8_t)name[i];
+        other |= ((uint8_t)(c - 'a') > 25) & ((uint8_t)(c - '0') > 9);
     }
-    return !IS(name, len, "data");
+    return other == 0 && !IS(name, len, "data");
 }
 
 emesh_attr_kind
@@ -46,12 +49,21 @@ emesh_attr_kind_of(const char *name, size_t len)
     }
 }
 
-/* How many bytes at p are plain ASCII, in steps of 8; nul says whether a zero byte is plain. */
+/* How many bytes at p are plain ASCII, in wide steps; nul says whether a zero byte is plain. */
 static size_t
 plain_bytes(const char *p, size_t len, bool nul)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     size_t at = 0;
+#ifdef __SSE2__
+    for (; nul && at + 64 <= len; at += 64) {
+        const __m128i *v = (const __m128i *)(const void *)(p + at);
+        __m128i a = _mm_or_si128(_mm_loadu_si128(v), _mm_loadu_si128(v + 1));
+        __m128i b = _mm_or_si128(_mm_loadu_si128(v + 2), _mm_loadu_si128(v + 3));
+        if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0)
+            break;
+    }
+#endif
     for (; at + 8 <= len; at += 8) {
         uint64_t w;
         memcpy(&w, p + at, 8);
@@ -256,7 +268,7 @@ emesh_attr_check_name(const emesh_attr *attr, emesh_error *err)
 }
 
 int32_t
-emesh_attr_check(emesh_attr *attr, emesh_error *err)
+emesh_attr_check(emesh_attr *attr, emesh_attr_kind kind, emesh_error *err)
 {
     int32_t code = emesh_attr_check_name(attr, err);
     if (code != EMESH_OK)
@@ -267,7 +279,7 @@ emesh_attr_check(emesh_attr *attr, emesh_error *err)
     if (attr->type > EMESH_ATTR_TIME || attr->zero != 0)
         return emesh_fail(err, EMESH_E_TOO_NEW, "attribute %.*s: type %u is unknown here", shown,
                           attr->name, attr->type);
-    const char *flaw = settle_type(attr, emesh_attr_kind_of(attr->name, attr->name_len));
+    const char *flaw = settle_type(attr, kind);
     if (flaw == NULL)
         flaw = value_flaw(attr);
     if (flaw == NULL)

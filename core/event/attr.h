@@ -34,8 +34,9 @@ bool emesh_time_ok(const char *text, size_t len);
 bool emesh_type_is_json(const char *text, size_t len);
 
 int32_t emesh_attr_check_name(const emesh_attr *attr, emesh_error *err);
-/* Checks name and value, and gives attributes of the specification the type it says. */
-int32_t emesh_attr_check(emesh_attr *attr, emesh_error *err);
+/* Checks name and value, and gives attributes of the specification the type it says; kind is that of
+ * its name. */
+int32_t emesh_attr_check(emesh_attr *attr, emesh_attr_kind kind, emesh_error *err);
 
 /* ---- a set of the names of an attribute array; no cleanup needed ---- */
 #define EMESH_NAMES_SLOTS 4096u

@@ -24,7 +24,7 @@ put(emesh_draft *draft, const emesh_attr *in, bool on_base, emesh_error *err)
     }
     bool remove = on_base && attr.value_len == 0 && attr.name != NULL &&
                   emesh_attr_name_ok(attr.name, attr.name_len);
-    int32_t code = remove ? EMESH_OK : emesh_attr_check(&attr, err);
+    int32_t code = remove ? EMESH_OK : emesh_attr_check(&attr, kind, err);
     if (code != EMESH_OK)
         return code;
     int32_t at = emesh_names_find(&draft->names, draft->attrs, attr.name, attr.name_len);
@@ -34,6 +34,7 @@ put(emesh_draft *draft, const emesh_attr *in, bool on_base, emesh_error *err)
         return emesh_fail(err, EMESH_E_INVALID, "attribute %.*s is given twice",
                           (int)MIN(attr.name_len, 40u), attr.name);
     attr.zero = remove ? EMESH_DRAFT_DROPPED : 0;
+    draft->dropped |= remove;
     draft->attrs[at] = attr;
     draft->given[at] = true;
     return EMESH_OK;

@@ -11,6 +11,7 @@
 
 typedef struct emesh_draft { /* 42 KiB of stack, touched only where used */
     uint32_t n;
+    bool dropped; /* there is an attribute so marked */
     bool given[EMESH_ATTRS_MAX]; /* by the caller, not by a base: twice is an error */
     emesh_attr attrs[EMESH_ATTRS_MAX];
     emesh_names names;

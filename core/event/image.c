@@ -147,7 +147,7 @@ check_attrs(emesh_attr *attrs, uint32_t n, emesh_error *err)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t type = attrs[i].type;
         emesh_attr_kind kind = emesh_attr_kind_of(attrs[i].name, attrs[i].name_len);
-        if (emesh_attr_check(&attrs[i], &why) != EMESH_OK || attrs[i].type != type ||
+        if (emesh_attr_check(&attrs[i], kind, &why) != EMESH_OK || attrs[i].type != type ||
             kind == EMESH_ATTR_IS_SPECVERSION || (i < 3 && kind != first[i]))
             return emesh_fail(err, EMESH_E_CORRUPT, "event image, attribute %u: %.200s", i,
                               why.code != 0 ? why.text : "not in order");

@@ -117,16 +117,17 @@ take_attribute(reader *r, emesh_slice name, const emesh_json_value *value)
     if (emesh_names_find(&r->draft.names, r->draft.attrs, attr.name, attr.name_len) >= 0)
         return emesh_fail(r->err, EMESH_E_INVALID, "attribute %.*s is given twice", shown,
                           attr.name);
+    emesh_attr_kind kind = emesh_attr_kind_of(attr.name, attr.name_len);
     if (attr.zero != EMESH_DRAFT_DROPPED) {
         attr.value = text.ptr;
         attr.value_len = (uint32_t)text.len;
-        code = emesh_attr_check(&attr, r->err);
+        code = emesh_attr_check(&attr, kind, r->err);
     } else {
         code = emesh_attr_check_name(&attr, r->err);
     }
     if (code != EMESH_OK)
         return code;
-    if (emesh_attr_kind_of(attr.name, attr.name_len) == EMESH_ATTR_IS_SPECVERSION) {
+    if (kind == EMESH_ATTR_IS_SPECVERSION) {
         if (attr.zero != EMESH_DRAFT_DROPPED)
             code = take_version(r, &attr);
         attr.zero = EMESH_DRAFT_DROPPED;

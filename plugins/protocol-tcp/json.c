@@ -24,12 +24,14 @@ tcp_json_begin(tcp_json *j, const void *text, size_t len)
 static inline void
 space(tcp_json *j)
 {
-    while (j->at < j->end && (*j->at == ' ' || *j->at == '\n' || *j->at == '\r' || *j->at == '\t'))
+    /* most of what has a meaning is above the four, so one comparison decides */
+    while (j->at < j->end && *j->at <= ' ' &&
+           (*j->at == ' ' || *j->at == '\n' || *j->at == '\r' || *j->at == '\t'))
         j->at++;
 }
 
-tcp_json_type
-tcp_json_peek(tcp_json *j)
+static inline tcp_json_type
+peek(tcp_json *j)
 {
     space(j);
     if (j->at == j->end)
@@ -52,6 +54,12 @@ tcp_json_peek(tcp_json *j)
     }
 }
 
+tcp_json_type
+tcp_json_peek(tcp_json *j)
+{
+    return peek(j);
+}
+
 /* A flaw inside a word, number or string: more text might mend it if it stands at the end. */
 static bool
 flaw_at(tcp_json *j, const uint8_t *at, const char *why)
@@ -60,7 +68,7 @@ flaw_at(tcp_json *j, const uint8_t *at, const char *why)
     return flaw(j, why);
 }
 
-static bool
+static inline bool
 string(tcp_json *j, tcp_value *v)
 {
     const uint8_t *from = ++j->at;
@@ -129,9 +137,8 @@ literal(tcp_json *j, tcp_value *v, tcp_json_type type)
 
 /* A string, number or literal. */
 static bool
-scalar(tcp_json *j, tcp_value *v)
+scalar(tcp_json *j, tcp_value *v, tcp_json_type type)
 {
-    tcp_json_type type = tcp_json_peek(j);
     v->escaped = false;
     if (type == TCP_JSON_STRING)
         return string(j, v);
@@ -156,7 +163,7 @@ tcp_json_open(tcp_json *j, char open)
 }
 
 /* Common part of key and element: 1 = something follows, 0 = closed. */
-static int
+static inline int
 follow(tcp_json *j, char close)
 {
     space(j);
@@ -222,7 +229,7 @@ skip(tcp_json *j)
     uint32_t outer = j->depth;
     do {
         tcp_value v;
-        tcp_json_type type = tcp_json_peek(j);
+        tcp_json_type type = peek(j);
         if (type == TCP_JSON_OBJECT || type == TCP_JSON_ARRAY) {
             bool is_object = type == TCP_JSON_OBJECT;
             if (!tcp_json_open(j, is_object ? '{' : '['))
@@ -230,7 +237,7 @@ skip(tcp_json *j)
             uint64_t bit = 1ull << (j->depth - 1);
             objects = is_object ? objects | bit : objects & ~bit;
         } else {
-            if (!scalar(j, &v))
+            if (!scalar(j, &v, type))
                 return false;
             j->comma = true;
         }
@@ -250,9 +257,9 @@ tcp_json_value(tcp_json *j, tcp_value *v)
 {
     if (j->flaw != NULL)
         return false;
-    tcp_json_type type = tcp_json_peek(j);
+    tcp_json_type type = peek(j);
     if (type != TCP_JSON_OBJECT && type != TCP_JSON_ARRAY) {
-        if (!scalar(j, v))
+        if (!scalar(j, v, type))
             return false;
     } else {
         v->type = (uint8_t)type;

@@ -14,7 +14,13 @@
 #define ONES 0x0101010101010101ull
 #define HIGH 0x8080808080808080ull
 
-/* Non-zero when one of the eight bytes is a control character, '"', '\\' or not ASCII. */
+static inline bool
+special(uint8_t c)
+{
+    return c < 0x20 || c == '"' || c == '\\' || c >= 0x80;
+}
+
+/* Non-zero when one of the eight bytes is special. */
 static inline uint64_t
 special8(const uint8_t *p)
 {
@@ -26,40 +32,49 @@ special8(const uint8_t *p)
            HIGH;
 }
 
-static inline bool
-special(uint8_t c)
+#ifdef __SSE2__
+/* All bits of the bytes that are special. */
+static inline __m128i
+special16(const uint8_t *p)
 {
-    return c < 0x20 || c == '"' || c == '\\' || c >= 0x80;
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i found = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                 _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    /* signed: what is not ASCII is below 0x20 as well */
+    return _mm_or_si128(found, _mm_cmpgt_epi8(_mm_set1_epi8(0x20), v));
 }
 
-/* The first byte that needs a look. */
+#endif
+
+/* Where less than sixteen bytes are left. */
+static __attribute__((noinline)) const uint8_t *
+plain_tail(const uint8_t *p, const uint8_t *end)
+{
+    while (end - p >= 8 && special8(p) == 0)
+        p += 8;
+    while (p < end && !special(*p))
+        p++;
+    return p;
+}
+
+/* The first byte that needs a look. Most strings are short: sixteen bytes first. */
 static inline const uint8_t *
 plain(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x20);
-    for (; end - p >= 16; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        /* signed: what is not ASCII is below 0x20 as well */
-        __m128i low = _mm_cmplt_epi8(v, control);
-        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back));
-        uint32_t hits = (uint32_t)_mm_movemask_epi8(_mm_or_si128(found, low));
+    for (bool first = true; end - p >= 16; p += 16, first = false) {
+        uint32_t hits = (uint32_t)_mm_movemask_epi8(special16(p));
         if (hits != 0)
             return p + __builtin_ctz(hits);
+        for (; !first && end - p >= 80; p += 64) {
+            __m128i a = _mm_or_si128(special16(p + 16), special16(p + 32));
+            __m128i b = _mm_or_si128(special16(p + 48), special16(p + 64));
+            if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0)
+                break;
+        }
     }
 #endif
-    for (; end - p >= 8; p += 8) {
-        uint64_t hits = special8(p);
-        if (hits == 0)
-            continue;
-        if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the lowest hit is exact */
-            return p + (__builtin_ctzll(hits) >> 3);
-        break;
-    }
-    while (p < end && !special(*p))
-        p++;
-    return p;
+    return plain_tail(p, end);
 }
 
 /* Length of the UTF-8 character at p, 0 = broken. *p >= 0x80. */
@@ -125,37 +140,38 @@ escape(const uint8_t *p, const uint8_t *end, uint32_t *code)
     return 12;
 }
 
+/* A string from what is not plain on: p stands at it. */
+static __attribute__((noinline)) const uint8_t *
+string_on(const uint8_t *p, const uint8_t *end, bool *escaped, const char **why)
+{
+    for (; p < end && *p != '"'; p = plain(p, end)) {
+        size_t n = 0;
+        uint32_t code;
+        if (*p >= 0x80) {
+            n = character(p, end);
+            *why = "it is not UTF-8";
+        } else if (*p == '\\') {
+            n = escape(p, end, &code);
+            *escaped = true;
+            *why = "a string has a malformed escape";
+        } else {
+            *why = "a string has a raw control character";
+        }
+        if (n == 0)
+            return p;
+        *why = NULL;
+        p += n;
+    }
+    if (p == end)
+        *why = "a string has no end";
+    return p;
+}
+
 const uint8_t *
 tcp_text_string(const uint8_t *from, const uint8_t *end, bool *escaped, const char **why)
 {
-    const uint8_t *p = from;
-    for (;;) {
-        size_t n;
-        uint32_t code;
-        p = plain(p, end);
-        if (p == end) {
-            *why = "a string has no end";
-            return p;
-        }
-        if (*p == '"')
-            return p;
-        if (*p >= 0x80) {
-            if ((n = character(p, end)) == 0) {
-                *why = "it is not UTF-8";
-                return p;
-            }
-        } else if (*p == '\\') {
-            *escaped = true;
-            if ((n = escape(p, end, &code)) == 0) {
-                *why = "a string has a malformed escape";
-                return p;
-            }
-        } else {
-            *why = "a string has a raw control character";
-            return p;
-        }
-        p += n;
-    }
+    const uint8_t *p = plain(from, end);
+    return p < end && *p == '"' ? p : string_on(p, end, escaped, why);
 }
 
 static size_t
