@@ -59,10 +59,13 @@ state_changed(void *ctx, emesh_inst *inst)
 {
     emesh_daemon *daemon = ctx;
 
-    emesh_log_say(daemon->log,
-                  inst->state == EMESH_INST_FAILED ? EMESH_LOG_ERROR : EMESH_LOG_DEBUG, inst->name,
-                  "is %s%s%s", emesh_inst_state_name(inst->state),
-                  inst->reason[0] != '\0' ? ": " : "", inst->reason);
+    if (inst->state == EMESH_INST_FAILED)
+        emesh_log_say(daemon->log, EMESH_LOG_ERROR, inst->name, "%s: %s",
+                      daemon->ready ? "failed, the others go on" : "failed at start", inst->reason);
+    else
+        emesh_log_say(daemon->log, EMESH_LOG_DEBUG, inst->name, "is %s%s%s",
+                      emesh_inst_state_name(inst->state), inst->reason[0] != '\0' ? ": " : "",
+                      inst->reason);
 }
 
 static void

@@ -106,9 +106,7 @@ came_up(void *ctx, emesh_inst *inst, int32_t code)
         return; /* left counts those that go down now */
     daemon->left--;
     if (code != EMESH_OK) {
-        g_autofree char *text =
-            g_strdup_printf("instance \"%s\" failed at start: %s", inst->name, inst->reason);
-        emesh_daemon_fail(daemon, EMESH_EXIT_INSTANCE, text);
+        emesh_daemon_fail(daemon, EMESH_EXIT_INSTANCE, NULL); /* told with its state */
         return;
     }
     if (daemon->left > 0)

@@ -72,8 +72,6 @@ def build_daemon(include, folder):
     libraries = subprocess.run(
         ["pkg-config", "--libs", "glib-2.0", "gio-unix-2.0", "libsoup-3.0", "json-glib-1.0",
          "openssl", "lmdb"], check=True, capture_output=True, text=True).stdout.split()
-    if subprocess.run(["pkg-config", "--exists", "libsystemd"], check=False).returncode == 0:
-        libraries.append("-lsystemd")
     daemon = folder / "eventmeshd"
     run([*compiler(commands), *sanitizers(commands), *(o for _, o in jobs), "-o", daemon, *libraries,
          "-ldl", "-pthread"])
