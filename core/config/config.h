@@ -171,6 +171,7 @@ typedef struct emesh_daemon_options {
     uint32_t publisher_events; /* un-acked publishes of one session, 256 */
     uint64_t publisher_bytes;  /* 1 MiB */
     uint64_t append_queue;     /* bytes, whole daemon, 64 MiB */
+    uint64_t session_memory;   /* bytes, buffers of all connections, 512 MiB */
     uint32_t window_events;    /* of one partition, 4096 */
     uint64_t window_bytes;     /* 16 MiB */
     uint32_t credit_events;    /* of one session's subscription, most, 1024 */

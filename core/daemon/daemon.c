@@ -150,6 +150,7 @@ make_rooms(emesh_daemon *daemon, GError **error)
     emesh_services_add(daemon->services, EMESH_GLIB_ID, &emesh_glib_service);
     emesh_services_add(daemon->services, EMESH_METRICS_ID, &emesh_metrics_service);
     emesh_bus_add_services(daemon->services);
+    daemon->budget.most = daemon->plan->options.session_memory;
     daemon->env = (emesh_inst_env){
         .main = daemon->main,
         .workers = daemon->workers,
@@ -161,6 +162,7 @@ make_rooms(emesh_daemon *daemon, GError **error)
         .mesh = daemon->bus,
         .state = daemon->state,
         .log = daemon->log,
+        .budget = &daemon->budget,
         .events = { .state_changed = state_changed, .going_down = going_down, .ctx = daemon },
     };
     return true;

@@ -22,6 +22,7 @@ struct emesh_daemon {
     emesh_loader *loader;
     emesh_services *services;
     emesh_bus *bus;
+    emesh_net_budget budget;     /* what connections may buffer */
     emesh_inst_env env;
     emesh_conf *admin_conf;      /* of the internal instance */
     emesh_plan *plan;            /* what runs */

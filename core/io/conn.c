@@ -52,10 +52,8 @@ emesh_conn_new(emesh_net_lane *lane, emesh_port *port, int fd, const emesh_addr 
         conn->peer = *peer;
     conn->opened_ns = conn->last_ns = now_of(conn);
     emesh_ring_append(&lane->conns, &conn->link);
-    if (port) {
+    if (port)
         lane->n_accepted++;
-        __atomic_fetch_add(&port->connections, 1, __ATOMIC_RELAXED);
-    }
     return conn;
 }
 
@@ -117,9 +115,11 @@ drop_descriptor(emesh_conn *conn)
     emesh_input_clear(conn);
     emesh_output_clear(conn);
     emesh_dialing_free(conn);
-    if (conn->port) {
+    if (conn->port && conn->refusal == CONN_WELCOME) {
         __atomic_fetch_sub(&conn->port->connections, 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&conn->port->listeners->connections, 1, __ATOMIC_RELAXED);
+    } else if (conn->port) {
+        __atomic_fetch_sub(&conn->port->listeners->refusing, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -163,7 +163,7 @@ log_unknown(emesh_conn *conn, const char *text)
     g_autofree char *line =
         g_strdup_printf("listener %s: connection from %s ended: %s%s",
                         listeners->bound[conn->port->address].text, peer, text, more ? more : "");
-    emesh_inst_log(listeners->inst, EMESH_LOG_INFO, line);
+    emesh_inst_log(listeners->inst, EMESH_LOG_NOTICE, line);
 }
 
 void
@@ -267,11 +267,33 @@ emesh_conn_known(emesh_conn *conn, const emesh_conn_ops *ops, void *ctx)
     return EMESH_CAN(ops, data);
 }
 
+/* What the peer may know; the log and the operator were told more. NULL: it is welcome. */
+static const emesh_error *
+refusal_of(const emesh_conn *conn, emesh_error *err)
+{
+    *err = (emesh_error){ .size = sizeof *err };
+    switch ((emesh_conn_refusal)conn->refusal) {
+    case CONN_REFUSED_FULL:
+        err->code = EMESH_E_BUSY;
+        g_snprintf(err->text, sizeof err->text, "the server has its limit of %u connections",
+                   conn->port->listeners->max_connections);
+        return err;
+    case CONN_REFUSED_MEMORY:
+        err->code = EMESH_E_NO_MEMORY;
+        g_strlcpy(err->text, "the server's memory for connections is used up", sizeof err->text);
+        return err;
+    case CONN_WELCOME:
+        break;
+    }
+    return NULL;
+}
+
 void
 emesh_conn_established(emesh_conn *conn)
 {
     const emesh_conn_ops *ops = NULL;
     void *ctx = NULL;
+    emesh_error err;
 
     conn->state = CONN_OPEN;
     conn->opened_ns = conn->last_ns = now_of(conn);
@@ -283,7 +305,8 @@ emesh_conn_established(emesh_conn *conn)
             conn->ops->connected(conn->ctx, conn);
         return;
     }
-    int32_t code = conn->port->listeners->accept(conn->lane->loop, conn, &ops, &ctx);
+    int32_t code = conn->port->listeners->accept(conn->lane->loop, conn, refusal_of(conn, &err),
+                                                 &ops, &ctx);
     if (code != EMESH_OK) {
         conn_die(conn);
         return;

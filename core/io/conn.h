@@ -28,6 +28,7 @@
 #define NET_FLUSH_NS (10ull * NET_SECOND)  /* of no progress while flushing to close */
 #define NET_LINGER_NS (2ull * NET_SECOND)  /* for the peer's FIN after ours */
 #define NET_LINGER_MORE 5u                 /* so often again, while it still takes bytes */
+#define NET_REFUSING_MOST 64u              /* of a listener: being told that they are too many */
 #define NET_LINGER_SHORT_NS (NET_SECOND / 2) /* the same when the instance goes */
 
 typedef struct emesh_tls emesh_tls; /* tls.h */
@@ -41,6 +42,12 @@ typedef enum emesh_conn_state {
     CONN_LINGER, /* our FIN is out, waits for the peer's; the plugin knows it no longer */
     CONN_DEAD,   /* descriptor closed; closed() follows if the plugin knows it */
 } emesh_conn_state;
+
+typedef enum emesh_conn_refusal { /* over a limit: it lives until the protocol has told it so */
+    CONN_WELCOME,
+    CONN_REFUSED_FULL,
+    CONN_REFUSED_MEMORY,
+} emesh_conn_refusal;
 
 typedef struct emesh_input {
     emesh_buf *buf; /* NULL when nothing is unread */
@@ -115,6 +122,7 @@ struct emesh_conn {
     emesh_error *err;
     char *texts; /* of info(): local, then peer */
     uint8_t state;
+    uint8_t refusal;  /* emesh_conn_refusal */
     uint8_t lingered; /* how often the wait for the peer's FIN was prolonged */
     bool known : 1;    /* accept() took it, or it was dialled: closed() is owed */
     bool paused : 1;   /* by the plugin */
@@ -141,6 +149,7 @@ bool emesh_net_turn_has_room(emesh_net_lane *lane);
 /* delta bytes more (or less) are held by conn. */
 void emesh_net_account(emesh_conn *conn, int64_t delta);
 bool emesh_net_over(const emesh_conn *conn); /* is the listeners' memory used up for conn? */
+bool emesh_net_used_up(const emesh_net_lane *lane);  /* ... for everybody? */
 void emesh_net_starve(emesh_conn *conn);
 void emesh_net_lane_close_accepted(emesh_net_lane *lane);
 void emesh_net_lane_relieve(emesh_net_lane *lane); /* ends those that hold most */

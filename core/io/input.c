@@ -172,9 +172,10 @@ input_recv(emesh_conn *conn, void *to, size_t n)
 
     if (conn->tls) {
         g_autofree char *text = NULL;
-        got = emesh_tls_recv(conn, to, n, &text);
+        int32_t code = EMESH_OK;
+        got = emesh_tls_recv(conn, to, n, &code, &text);
         if (got == -2 && emesh_output_send(conn)) /* the alert says it to the peer */
-            emesh_conn_fail(conn, EMESH_E_LOST, "%s", text);
+            emesh_conn_fail(conn, code, "%s", text);
         return got;
     }
     do {

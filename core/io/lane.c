@@ -7,7 +7,8 @@
  * larger steps. When seven eighths of the limit are used, connections that hold something already
  * stop reading (starve) and look again 20 times a second; the last eighth is for those that hold
  * next to nothing, so that small messages still pass. After two seconds without a change each lane
- * ends the connections that hold most: halves of messages never block everybody for good.
+ * ends the connections that hold most: halves of messages never block everybody for good. The
+ * daemon's budget is a second limit of the same kind, over all listeners.
  */
 #include <string.h>
 
@@ -51,6 +52,8 @@ emesh_net_account(emesh_conn *conn, int64_t delta)
     int64_t step = MIN((int64_t)ACCOUNT_STEP, (int64_t)(lane->listeners->max_memory / 64));
     if (lane->memory > step || lane->memory < -step) {
         __atomic_fetch_add(&lane->listeners->memory, lane->memory, __ATOMIC_RELAXED);
+        if (lane->listeners->budget)
+            __atomic_fetch_add(&lane->listeners->budget->used, lane->memory, __ATOMIC_RELAXED);
         lane->memory = 0;
     }
 }
@@ -68,19 +71,33 @@ emesh_net_turn_has_room(emesh_net_lane *lane)
 }
 
 static bool
-used_is_over(const emesh_net_lane *lane, uint64_t limit)
+is_over(const emesh_net_lane *lane, const int64_t *account, uint64_t limit)
 {
-    int64_t all = __atomic_load_n(&lane->listeners->memory, __ATOMIC_RELAXED) + lane->memory;
+    int64_t all = __atomic_load_n(account, __ATOMIC_RELAXED) + lane->memory;
     return all > 0 && (uint64_t)all >= limit;
+}
+
+/* Are so many eighths of the listener's limit, or of the daemon's, used? */
+static bool
+used_is_over(const emesh_net_lane *lane, uint32_t eighths)
+{
+    const emesh_listeners *listeners = lane->listeners;
+    const emesh_net_budget *budget = listeners->budget;
+
+    return is_over(lane, &listeners->memory, listeners->max_memory / 8 * eighths) ||
+           (budget && is_over(lane, &budget->used, budget->most / 8 * eighths));
+}
+
+bool
+emesh_net_used_up(const emesh_net_lane *lane)
+{
+    return used_is_over(lane, 8);
 }
 
 bool
 emesh_net_over(const emesh_conn *conn)
 {
-    if (!conn->port)
-        return false;
-    uint64_t most = conn->lane->listeners->max_memory;
-    return used_is_over(conn->lane, conn->held <= NET_SMALL ? most : most / 8 * 7);
+    return conn->port && used_is_over(conn->lane, conn->held <= NET_SMALL ? 8 : 7);
 }
 
 void
@@ -150,10 +167,13 @@ log_relief(const emesh_conn *conn)
                               &left_out))
         return;
     emesh_addr_format(&conn->peer, peer);
+    bool own = is_over(conn->lane, &listeners->memory, listeners->max_memory / 8 * 6);
+    const char *option = own ? "max-memory" : "session-memory";
     g_autofree char *text = g_strdup_printf(
-        "listener %s: all of max-memory (%" G_GUINT64_FORMAT " bytes) is in use; ended the "
-        "connection of %s, which held %zu bytes; raise max-memory or lower max-connections",
-        listeners->bound[conn->port->address].text, listeners->max_memory, peer, conn->held);
+        "listener %s: all of %s (%" G_GUINT64_FORMAT " bytes) is in use; ended the "
+        "connection of %s, which held %zu bytes; raise %s or lower max-connections",
+        listeners->bound[conn->port->address].text, option,
+        own ? listeners->max_memory : listeners->budget->most, peer, conn->held, option);
     emesh_inst_log(listeners->inst, EMESH_LOG_WARNING, text);
 }
 
@@ -161,12 +181,15 @@ void
 emesh_net_lane_relieve(emesh_net_lane *lane)
 {
     emesh_listeners *listeners = lane->listeners;
+    uint64_t limit = listeners->max_memory;
 
-    while (used_is_over(lane, listeners->max_memory / 4 * 3)) {
+    if (listeners->budget)
+        limit = MIN(limit, listeners->budget->most);
+    while (used_is_over(lane, 6)) {
         uint32_t all = MAX(__atomic_load_n(&listeners->connections, __ATOMIC_RELAXED), 1u);
         emesh_conn *most = holds_most(lane);
         /* The largest of all lanes holds at least its fair share; smaller ones are left alone. */
-        if (!most || most->held < listeners->max_memory / all / 2)
+        if (!most || most->held < limit / all / 2)
             return;
         log_relief(most);
         emesh_conn_fail(most, EMESH_E_NO_MEMORY,
@@ -208,6 +231,8 @@ emesh_net_lane_end(emesh_loop *loop)
         emesh_conn_fail(conn, EMESH_E_CLOSED, "the instance goes down");
         emesh_conn_free_now(conn);
     }
+    if (lane->listeners && lane->listeners->budget)
+        __atomic_fetch_add(&lane->listeners->budget->used, lane->memory, __ATOMIC_RELAXED);
     emesh_worker_alarm(lane->worker, &lane->starved_alarm, 0);
     emesh_buf_unref(lane->spare);
     emesh_buf_unref(lane->chunk.buf);

@@ -154,6 +154,8 @@ listeners_copy_spec(emesh_listeners *listeners, const emesh_listen_spec *spec)
     listeners->max_connections = spec->max_connections;
     listeners->log_descriptors.seconds = 60; /* lasts until an operator acts */
     listeners->max_memory = spec->max_memory;
+    listeners->budget = spec->budget;
+    listeners->can_refuse = spec->can_refuse;
     listeners->limits = (emesh_conn_limits){ .max_input = spec->max_input,
                                              .output_mark = spec->output_mark,
                                              .handshake_ns = spec->handshake_ns,

@@ -63,6 +63,7 @@ struct emesh_listeners {
 
     uint32_t max_connections;
     uint64_t max_memory;
+    emesh_net_budget *budget; /* of all listeners together; NULL: none */
     emesh_conn_limits limits;
 
     pthread_mutex_t tls_lock;
@@ -73,7 +74,9 @@ struct emesh_listeners {
         bool client_required;
     } tls_files;
 
-    uint32_t connections; /* atomic, all lanes */
+    bool can_refuse;      /* the protocol tells those over a limit why they are not served */
+    uint32_t connections; /* atomic, all lanes; without those being refused */
+    uint32_t refusing;    /* atomic, all lanes */
     int64_t memory;       /* atomic, bytes buffered, all lanes; each lane lags a little */
     emesh_log_limit log_full, log_descriptors, log_handshake, log_memory;
 

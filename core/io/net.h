@@ -8,6 +8,12 @@
 #include "eventmesh/net.h"
 #include "loop.h"
 
+/* What all listeners of a daemon may buffer together; whoever makes it keeps it alive. */
+typedef struct emesh_net_budget {
+    uint64_t most;
+    int64_t used; /* atomic; each lane lags a little */
+} emesh_net_budget;
+
 /* What option group "emesh.listen/1" says, parsed by the config room. Texts borrowed for the call
  * of emesh_net_bind(), which copies what it keeps. */
 typedef struct emesh_listen_spec {
@@ -19,8 +25,10 @@ typedef struct emesh_listen_spec {
     const char *tls_client_ca;
     bool tls_client_required;
     const char *alpn;            /* "h2,http/1.1" or NULL; the protocol's */
+    bool can_refuse;             /* accept is called for a few over a limit too, with the reason */
     uint32_t max_connections;    /* per listener, over all lanes */
     uint64_t max_memory;         /* bytes buffered per listener, over all lanes */
+    emesh_net_budget *budget;    /* of the daemon; NULL: none */
     uint32_t max_input;          /* unread bytes a connection may hold: the limit of need() */
     uint32_t output_mark;        /* queued output above which reading stops */
     uint64_t handshake_ns;       /* TLS handshake, and until the first byte */
@@ -29,8 +37,9 @@ typedef struct emesh_listen_spec {
 
 typedef struct emesh_listeners emesh_listeners; /* all listening sockets of one instance */
 
-typedef int32_t (*emesh_accept_fn)(emesh_loop *loop, emesh_conn *conn, const emesh_conn_ops **ops,
-                                   void **ctx);
+/* refused: NULL, or why the connection is to be told that it is not served, and then ended. */
+typedef int32_t (*emesh_accept_fn)(emesh_loop *loop, emesh_conn *conn, const emesh_error *refused,
+                                   const emesh_conn_ops **ops, void **ctx);
 
 /* [main] Before start: binds each address once plainly (an address in use is an error even for the
  * same user), then once per lane with SO_REUSEPORT; loads certificates. NULL: error says address,

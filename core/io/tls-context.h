@@ -21,3 +21,4 @@ emesh_tls_context *emesh_tls_context_ref(emesh_tls_context *context);
 /* "h2,http/1.1" in wire form. NULL: a name is empty or too long. */
 uint8_t *emesh_tls_alpn_wire(const char *list, size_t len, uint32_t *out_len);
 BIO_METHOD *emesh_tls_stream_method(void); /* tls.c */
+void emesh_tls_noticed(const SSL *ssl, int where, int alert); /* tls.c; OpenSSL's info callback */

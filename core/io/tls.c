@@ -23,8 +23,10 @@ struct emesh_tls {
     emesh_tls_context *context;
     uint8_t *wire; /* [start, end) waits to be sent; NULL when empty */
     size_t cap, start, end;
-    bool drained;  /* the kernel gave less than asked for: it has no more */
+    size_t turn;   /* read from the kernel in this turn */
+    bool drained;  /* the kernel gave less than asked for: it has no more; or the turn is over */
     bool eof;      /* and said so */
+    bool renegotiates; /* the peer asked for it, and was told no */
     int error;     /* errno of the descriptor */
     uint8_t *cert; /* DER of the peer, made when asked for */
     int cert_len;
@@ -99,7 +101,10 @@ stream_read(BIO *bio, char *data, size_t n, size_t *got)
         came = recv(conn->fd.fd, data, n, 0);
     } while (came < 0 && errno == EINTR);
     if (came > 0) {
-        tls->drained = (size_t)came < n;
+        /* Records without data (key updates, say) never come up: OpenSSL would read on for as long
+         * as the peer sends. */
+        tls->turn += (size_t)came;
+        tls->drained = (size_t)came < n || tls->turn >= NET_TURN_BYTES;
         *got = (size_t)came;
         return 1;
     }
@@ -135,6 +140,15 @@ emesh_tls_stream_method(void)
         BIO_meth_set_ctrl(method, stream_ctrl);
     }
     return method;
+}
+
+void
+emesh_tls_noticed(const SSL *ssl, int where, int alert)
+{
+    if (where != SSL_CB_WRITE_ALERT || (alert & 0xff) != SSL_AD_NO_RENEGOTIATION)
+        return;
+    emesh_conn *conn = BIO_get_data(SSL_get_wbio(ssl));
+    conn->tls->renegotiates = true;
 }
 
 /* ---- beginning ---- */
@@ -209,6 +223,23 @@ emesh_tls_begin_client(emesh_conn *conn, const char *host, emesh_slice alpn, cha
 
 /* ---- errors in words ---- */
 
+/* What it sent first was no record of TLS at all. */
+static bool
+is_no_tls(const emesh_conn *conn, unsigned long code)
+{
+    if (conn->state != CONN_HANDSHAKE || ERR_GET_LIB(code) != ERR_LIB_SSL)
+        return false;
+    switch (ERR_GET_REASON(code)) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_UNKNOWN_PROTOCOL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static char *
 tls_failure(emesh_conn *conn)
 {
@@ -226,6 +257,8 @@ tls_failure(emesh_conn *conn)
                                X509_verify_cert_error_string(verify));
     if (tls->eof)
         return g_strdup("the peer broke off without a TLS goodbye");
+    if (is_no_tls(conn, code))
+        return g_strdup("the peer does not speak TLS");
     lower = g_ascii_strdown(reason ? reason : "unknown reason", -1);
     return g_strdup_printf("TLS: %s", lower);
 }
@@ -244,7 +277,7 @@ emesh_tls_handshake(emesh_conn *conn)
 {
     emesh_tls *tls = conn->tls;
 
-    tls->drained = false;
+    emesh_tls_turn(conn);
     ERR_clear_error();
     int rc = SSL_do_handshake(tls->ssl);
     if (rc == 1) {
@@ -266,14 +299,29 @@ emesh_tls_handshake(emesh_conn *conn)
 
 /* ---- bytes ---- */
 
+/* What TLS itself answers is output like any other: above the mark nothing more is read. */
+static void
+mind_output(emesh_conn *conn)
+{
+    if (conn->out.bytes > emesh_conn_limits_of(conn)->output_mark)
+        conn->full = true;
+}
+
 ssize_t
-emesh_tls_recv(emesh_conn *conn, void *to, size_t n, char **text)
+emesh_tls_recv(emesh_conn *conn, void *to, size_t n, int32_t *code, char **text)
 {
     emesh_tls *tls = conn->tls;
     size_t got = 0;
 
     ERR_clear_error();
-    if (SSL_read_ex(tls->ssl, to, n, &got) == 1)
+    int rc = SSL_read_ex(tls->ssl, to, n, &got);
+    mind_output(conn);
+    if (tls->renegotiates) {
+        *code = EMESH_E_PROTOCOL;
+        *text = g_strdup("TLS: the peer asked for a renegotiation, which is refused");
+        return -2;
+    }
+    if (rc == 1)
         return (ssize_t)got;
     switch (SSL_get_error(tls->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
@@ -281,6 +329,7 @@ emesh_tls_recv(emesh_conn *conn, void *to, size_t n, char **text)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     default:
+        *code = tls->error || tls->eof ? EMESH_E_LOST : EMESH_E_PROTOCOL;
         *text = tls_failure(conn);
         return -2;
     }
@@ -290,6 +339,7 @@ void
 emesh_tls_turn(emesh_conn *conn)
 {
     conn->tls->drained = false;
+    conn->tls->turn = 0;
 }
 
 bool

@@ -19,8 +19,8 @@ bool emesh_tls_begin_server(emesh_conn *conn, emesh_tls_context *context);
 bool emesh_tls_begin_client(emesh_conn *conn, const char *host, emesh_slice alpn, char **text);
 /* A step of the handshake; on its end the connection is established or failed. */
 void emesh_tls_handshake(emesh_conn *conn);
-/* As recv(): bytes, 0 = end, -1 = EAGAIN, -2 = broken (*text, g_free). */
-ssize_t emesh_tls_recv(emesh_conn *conn, void *to, size_t n, char **text);
+/* As recv(): bytes, 0 = end, -1 = EAGAIN, -2 = broken (*code, and *text, g_free). */
+ssize_t emesh_tls_recv(emesh_conn *conn, void *to, size_t n, int32_t *code, char **text);
 void emesh_tls_turn(emesh_conn *conn); /* the descriptor may have more again */
 bool emesh_tls_pending(const emesh_conn *conn); /* decrypted or read bytes wait inside */
 /* Encrypts queued output into the wire buffer. False: broken. */

@@ -100,6 +100,7 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
     struct emesh_bus *mesh;      /* copied into every instance */
     emesh_state *state;          /* may be NULL in tests */
     emesh_log *log;              /* may be NULL in tests */
+    emesh_net_budget *budget;    /* of all connections; NULL: none */
     uint64_t step_limit_ns;      /* for detach and stop, before a plugin is abandoned; 0: 30 s */
     emesh_inst_events events;
 } emesh_inst_env;

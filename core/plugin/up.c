@@ -8,9 +8,13 @@
 #include <string.h>
 
 static int32_t
-accept_conn(emesh_loop *loop, emesh_conn *conn, const emesh_conn_ops **ops, void **ctx)
+accept_conn(emesh_loop *loop, emesh_conn *conn, const emesh_error *refused,
+            const emesh_conn_ops **ops, void **ctx)
 {
-    return loop->inst->protocol.accept(loop->lane, conn, ops, ctx);
+    const emesh_protocol_ops *protocol = &loop->inst->protocol;
+
+    return refused != NULL ? protocol->refuse(loop->lane, conn, refused, ops, ctx)
+                           : protocol->accept(loop->lane, conn, ops, ctx);
 }
 
 static bool
@@ -25,6 +29,8 @@ bind_listeners(emesh_inst *inst, GError **error)
             !emesh_config_listen(priv->config, component->groups[i].prefix, &spec))
             continue;
         spec.alpn = inst->protocol.alpn;
+        spec.can_refuse = inst->protocol.refuse != NULL;
+        spec.budget = priv->env.budget;
         priv->listeners = emesh_net_bind_held(&spec, inst->n_loops, inst->protocol.accept == NULL,
                                               priv->held, error);
         g_clear_pointer(&priv->held, emesh_held_free);

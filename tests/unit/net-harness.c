@@ -118,7 +118,8 @@ net_server_init(net_server *server, uint32_t n_lanes)
 }
 
 static int32_t
-server_accept(emesh_loop *loop, emesh_conn *conn, const emesh_conn_ops **ops, void **ctx)
+server_accept(emesh_loop *loop, emesh_conn *conn, const emesh_error *refused,
+              const emesh_conn_ops **ops, void **ctx)
 {
     net_server *server = (net_server *)(void *)loop->lane;
     net_peer *peer = g_new0(net_peer, 1);
@@ -126,6 +127,11 @@ server_accept(emesh_loop *loop, emesh_conn *conn, const emesh_conn_ops **ops, vo
 
     peer->server = server;
     peer->conn = conn;
+    if (refused) {
+        pthread_mutex_lock(&server->inst.lock);
+        g_string_append_printf(server->inst.log, "refuse: %s\n", refused->text);
+        pthread_mutex_unlock(&server->inst.lock);
+    }
     *ops = server->ops;
     *ctx = peer;
     if (server->accepting)

@@ -258,6 +258,43 @@ test_max_connections(void)
     net_server_close(&server);
 }
 
+/* Where the protocol can say why, 64 at a time are told; they take nobody's place. */
+static void
+test_refusal_told(void)
+{
+    emesh_listen_spec spec = net_spec(net_any_port);
+    net_server server = { .ops = &echo_ops };
+    emesh_listener_info info = { 0 };
+    int fds[80], told = 0;
+    char byte;
+
+    spec.max_connections = 1;
+    spec.can_refuse = true;
+    spec.handshake_ns = 500000000u;
+    net_server_open(&server, &spec, 1);
+    int first = net_connect(&server);
+    g_assert_true(echoes(first));
+    for (int i = 0; i < 80; i++)
+        fds[i] = net_connect(&server);
+    NET_WAIT(emesh_net_listener_info(server.inst.listeners, &info, 1) && info.refused == 80);
+    g_assert_cmpuint(info.connections, ==, 1);
+    g_assert_cmpuint(net_count_logged(&server, "refuse: the server has its limit of 1 conn"), ==,
+                     64);
+    for (int i = 0; i < 80; i++)
+        told += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    g_assert_cmpint(told, <=, 64);
+    NET_WAIT(__atomic_load_n(&server.closed, __ATOMIC_ACQUIRE) == 64); /* they said nothing */
+    g_assert_true(echoes(first));
+    close(first);
+    NET_WAIT(emesh_net_listener_info(server.inst.listeners, &info, 1) && info.connections == 0);
+    for (int i = 0; i < 80; i++)
+        close(fds[i]);
+    first = net_connect(&server);
+    g_assert_true(echoes(first));
+    close(first);
+    net_server_close(&server);
+}
+
 /* A thousand who say nothing: nobody else notices, they cost little and are cut in time. */
 static void
 test_silent(void)
@@ -336,7 +373,7 @@ hoard_data(void *ctx, emesh_conn *conn, const emesh_part *in)
 
 /* Halves of messages fill all the memory there is: those who hold most go, others live. */
 static void
-test_memory(void)
+memory_used_up(emesh_net_budget *budget)
 {
     static const emesh_conn_ops ops = { .size = sizeof ops,
                                         .data = hoard_data,
@@ -346,30 +383,66 @@ test_memory(void)
     net_server server = { .ops = &ops, .user = &h };
     emesh_listener_info info = { 0 };
     g_autofree char *half = g_malloc0(900000);
-    int fds[20];
+    int fds[20], small[3];
     size_t sent = 0;
 
-    spec.max_memory = 2u << 20;
+    spec.budget = budget;
+    if (!budget)
+        spec.max_memory = 2u << 20;
     net_server_open(&server, &spec, 2);
+    for (int i = 0; i < 3; i++) {
+        small[i] = net_connect(&server);
+        g_assert_true(echoes(small[i]));
+    }
     for (int i = 0; i < 20; i++) {
         fds[i] = net_connect(&server);
         ssize_t n = send(fds[i], half, 900000, MSG_DONTWAIT | MSG_NOSIGNAL);
         sent += n > 0 ? (size_t)n : 0;
     }
     g_assert_cmpuint(sent, >, 4u << 20);
-    NET_WAIT(net_logged(&server, "all of max-memory (2097152 bytes) is in use"));
+    NET_WAIT(net_logged(&server, budget ? "all of session-memory (2097152 bytes) is in use"
+                                        : "all of max-memory (2097152 bytes) is in use"));
     emesh_net_listener_info(server.inst.listeners, &info, 1);
     g_assert_cmpuint(info.bytes_in, <, 4u << 20); /* the rest waits in the kernel */
     NET_WAIT(__atomic_load_n(&server.closed, __ATOMIC_ACQUIRE) >= 1);
     for (int i = 0; i < 3; i++) { /* small messages pass all the time */
-        int fd = net_connect(&server);
         gint64 start = g_get_monotonic_time();
-        g_assert_true(echoes(fd));
+        g_assert_true(echoes(small[i]));
         g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
-        close(fd);
+        close(small[i]);
     }
     for (int i = 0; i < 20; i++)
         close(fds[i]);
+    net_server_close(&server);
+}
+
+static void
+test_memory(void)
+{
+    memory_used_up(NULL);
+}
+
+static void
+test_memory_of_the_daemon(void)
+{
+    emesh_net_budget budget = { .most = 2u << 20 };
+
+    memory_used_up(&budget);
+    g_assert_cmpint(budget.used, ==, 0); /* all given back */
+    budget.used = (int64_t)budget.most;  /* by another listener */
+    emesh_listen_spec spec = net_spec(net_any_port);
+    net_server server = { .ops = &echo_ops };
+    spec.budget = &budget;
+    spec.can_refuse = true;
+    net_server_open(&server, &spec, 1);
+    int fd = net_connect(&server);
+    NET_WAIT(net_logged(&server, "refuse: the server's memory for connections is used up"));
+    g_assert_true(net_logged(&server, "refused, the memory for connections is used up"));
+    __atomic_store_n(&budget.used, 0, __ATOMIC_RELAXED);
+    int other = net_connect(&server);
+    g_assert_true(echoes(other));
+    close(other);
+    close(fd);
     net_server_close(&server);
 }
 
@@ -444,6 +517,47 @@ test_descriptors(void)
     net_server_close(&server);
 }
 
+/* The last descriptors are left to others: while connections wait, files can be opened. */
+static void
+test_descriptors_kept(void)
+{
+    emesh_listen_spec spec = net_spec(net_any_port);
+    net_server server = { .ops = &echo_ops };
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    struct rlimit before, tight;
+    int fds[40], free_ones = 0, spare[64];
+
+    net_server_open(&server, &spec, 1);
+    for (int i = 0; i < 40; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    getrlimit(RLIMIT_NOFILE, &before);
+    int lowest = dup(0);
+    close(lowest);
+    tight = before;
+    tight.rlim_cur = (rlim_t)lowest + 32; /* an eighth of it is less than 32 */
+    setrlimit(RLIMIT_NOFILE, &tight);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(server.port);
+    for (int i = 0; i < 40; i++)
+        g_assert_cmpint(connect(fds[i], (struct sockaddr *)&to, sizeof to), ==, 0);
+    NET_WAIT(net_logged(&server, "cannot accept more:"));
+    g_usleep(250000); /* it looks again meanwhile */
+    while (free_ones < 64 && (spare[free_ones] = dup(0)) >= 0)
+        free_ones++;
+    g_assert_cmpint(free_ones, >=, (int)(tight.rlim_cur / 8) - 2);
+    g_assert_cmpint(free_ones, <, 32);
+    while (free_ones > 0)
+        close(spare[--free_ones]);
+    g_assert_cmpuint(net_count_logged(&server, "cannot accept"), ==, 1);
+    g_assert_true(echoes(fds[0]));
+    setrlimit(RLIMIT_NOFILE, &before);
+    for (int i = 0; i < 40; i++) {
+        g_assert_true(echoes(fds[i]));
+        close(fds[i]);
+    }
+    net_server_close(&server);
+}
+
 /* An instance that accepts itself (libsoup) gets listening descriptors of its own. */
 static void
 test_self_accept(void)
@@ -487,11 +601,14 @@ main(int argc, char **argv)
     g_test_add_func("/net/address/ipv6", test_ipv6);
     g_test_add_func("/net/info", test_info);
     g_test_add_func("/net/limit/connections", test_max_connections);
+    g_test_add_func("/net/limit/refusal-told", test_refusal_told);
     g_test_add_func("/net/limit/silent", test_silent);
     g_test_add_func("/net/limit/idle", test_idle);
     g_test_add_func("/net/limit/memory", test_memory);
+    g_test_add_func("/net/limit/memory-of-the-daemon", test_memory_of_the_daemon);
     g_test_add_func("/net/limit/endless", test_endless);
     g_test_add_func("/net/limit/descriptors", test_descriptors);
+    g_test_add_func("/net/limit/descriptors-kept", test_descriptors_kept);
     g_test_add_func("/net/self-accept", test_self_accept);
     return g_test_run();
 }

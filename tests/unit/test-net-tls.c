@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -397,9 +398,85 @@ test_truncated(fixture *f, gconstpointer data)
     g_assert_cmpint(client_open(&c, f, &wish), ==, 1);
     net_send(c.fd, alien_record, sizeof alien_record);
     NET_WAIT(__atomic_load_n(&f->server.closed, __ATOMIC_ACQUIRE) == 2);
-    g_assert_cmpint(f->server.last_code, ==, EMESH_E_LOST);
+    g_assert_cmpint(f->server.last_code, ==, EMESH_E_PROTOCOL);
     g_assert_true(g_str_has_prefix(f->server.last_text, "TLS: "));
     client_close(&c);
+    net_server_close(&f->server);
+}
+
+/* TLS 1.2 lets a client ask for a new handshake at any time, each costing the server a signature. */
+static void
+test_renegotiation(fixture *f, gconstpointer data)
+{
+    client c, other;
+    client_wish wish = { .trust = &f->ca, .version = TLS1_2_VERSION };
+
+    (void)data;
+    net_server_open(&f->server, &f->spec, 1);
+    g_assert_cmpint(client_open(&other, f, &wish), ==, 1);
+    g_assert_cmpint(client_open(&c, f, &wish), ==, 1);
+    g_assert_true(client_echoes(&c, 10));
+    g_assert_cmpint(SSL_renegotiate(c.ssl), ==, 1);
+    g_assert_cmpint(SSL_do_handshake(c.ssl), <=, 0);
+    NET_WAIT(__atomic_load_n(&f->server.closed, __ATOMIC_ACQUIRE) == 1);
+    g_assert_cmpint(f->server.last_code, ==, EMESH_E_PROTOCOL);
+    g_assert_nonnull(strstr(f->server.last_text, "renegotiation"));
+    g_assert_true(client_echoes(&other, 10));
+    client_close(&c);
+    client_close(&other);
+    net_server_close(&f->server);
+}
+
+/* Accepted connections inherit it; else megabytes fit into the kernel. */
+static void
+shrink_send_buffers(void)
+{
+    int small = 4096, listens = 0;
+    socklen_t len = sizeof listens;
+
+    for (int fd = 3; fd < 64; fd++)
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+}
+
+/* A client that asks for new keys without end and reads no answer: it is not read any more. */
+static void
+test_key_updates(fixture *f, gconstpointer data)
+{
+    client c, other;
+    client_wish wish = { .trust = &f->ca, .version = TLS1_3_VERSION };
+    uint64_t sent = 0;
+    int small = 4096;
+    gint64 moved = g_get_monotonic_time();
+
+    (void)data;
+    f->spec.output_mark = 16u << 10;
+    net_server_open(&f->server, &f->spec, 1);
+    shrink_send_buffers();
+    g_assert_cmpint(client_open(&other, f, &wish), ==, 1);
+    g_assert_cmpint(client_open(&c, f, &wish), ==, 1);
+    g_assert_true(client_echoes(&c, 10));
+    setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(c.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    fcntl(c.fd, F_SETFL, O_NONBLOCK);
+    while (g_get_monotonic_time() - moved < 500000) { /* until it takes no more */
+        SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED);
+        for (int rc = 0; (rc = SSL_do_handshake(c.ssl)) != 1;) {
+            g_assert_cmpint(SSL_get_error(c.ssl, rc), ==, SSL_ERROR_WANT_WRITE);
+            if (g_get_monotonic_time() - moved > 500000)
+                break;
+            g_usleep(1000);
+        }
+        if (sent++ % 1000 == 0)
+            g_assert_true(client_echoes(&other, 10));
+        if (SSL_want(c.ssl) == SSL_NOTHING)
+            moved = g_get_monotonic_time();
+        g_assert_cmpuint(sent, <, 20000000);
+    }
+    g_test_message("%" G_GUINT64_FORMAT " key updates", sent);
+    g_assert_true(client_echoes(&other, 100));
+    client_close(&c);
+    client_close(&other);
     net_server_close(&f->server);
 }
 
@@ -658,6 +735,8 @@ main(int argc, char **argv)
     add("/net/tls/files", test_files);
     add("/net/tls/stalled", test_stalled);
     add("/net/tls/truncated", test_truncated);
+    add("/net/tls/renegotiation", test_renegotiation);
+    add("/net/tls/key-updates", test_key_updates);
     add("/net/tls/flush", test_flush);
     add("/net/tls/pause", test_pause);
     add("/net/tls/dial/echo", test_dial);
