@@ -23,7 +23,7 @@ static const emesh_option listen_options[] = {
     { .name = "tls-client-required", .type = EMESH_OPT_BOOL, .value = "false",
       .help = "Refuse clients without a trusted certificate." },
     { .name = "max-connections", .type = EMESH_OPT_INT, .value = "10000", .min = 1, .max = 10000000,
-      .help = "Connections at a time; further ones are closed at once." },
+      .help = "Connections at a time; further ones are told so and closed." },
     { .name = "max-memory", .type = EMESH_OPT_SIZE, .value = "256MiB", .min = 64 * KIB,
       .max = INT64_MAX, .help = "Bytes buffered for all connections of the listener." },
     { .name = "max-input", .type = EMESH_OPT_SIZE, .value = "8MiB", .min = 4 * KIB,
@@ -34,7 +34,7 @@ static const emesh_option listen_options[] = {
       .help = "Bytes waiting to be sent above which a connection is not read from." },
     { .name = "handshake-timeout", .type = EMESH_OPT_DURATION, .value = "10s",
       .min = SECOND / 10, .max = 3600 * SECOND,
-      .help = "Time for the TLS handshake, and for the first byte." },
+      .help = "Time for the TLS handshake, for the first byte, and for the first message." },
     { .name = "idle-timeout", .type = EMESH_OPT_DURATION, .value = "0",
       .help = "Close a connection without traffic after this time; 0 leaves it to the protocol." },
 };

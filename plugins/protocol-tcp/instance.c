@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SWEEP_NS (5ull * 1000000000u)
+#define SWEEP_LEAST_NS (1000000000u / 4)
 #define KICK_NS (5ull * 1000000000u) /* how long a kicked session may finish its publishes */
 #define ACK_NEVER_NS (10ull * 365 * 86400 * 1000000000u)
 
@@ -25,6 +26,7 @@ read_options(const emesh_config_api *config, const emesh_config *cfg, tcp_option
 {
     uint64_t ack = (uint64_t)number(config, cfg, "ack-timeout");
     o->expiry_ns = (uint64_t)number(config, cfg, "session-expiry");
+    o->hello_ns = (uint64_t)number(config, cfg, "handshake-timeout");
     o->ack_timeout_ns = ack > 0 ? ack : ACK_NEVER_NS;
     o->output_mark = (uint64_t)number(config, cfg, "output-mark");
     o->window_events = (uint32_t)number(config, cfg, "window");
@@ -90,12 +92,16 @@ static void
 sweep(void *ctx)
 {
     tcp_lane *lane = ctx;
-    uint64_t now = tcp_now(lane), period = lane->tcp->options.expiry_ns / 4;
+    const tcp_options *o = &lane->tcp->options;
+    uint64_t now = tcp_now(lane);
+    uint64_t period = (o->hello_ns < o->expiry_ns ? o->hello_ns : o->expiry_ns) / 4;
     for (tcp_session *s = lane->first, *next; s != NULL; s = next) {
         next = s->next;
         tcp_session_sweep(s, now);
     }
+    tcp_tell_sweep(lane, now);
     period = period < SWEEP_NS ? period : SWEEP_NS;
+    period = period > SWEEP_LEAST_NS ? period : SWEEP_LEAST_NS;
     uint64_t at = now + period;
     if (lane->is_draining && lane->drain_until_ns > now && lane->drain_until_ns < at)
         at = lane->drain_until_ns;
@@ -198,4 +204,5 @@ const emesh_client_ops tcp_client = { .size = sizeof tcp_client,
                                       .ask = ask };
 const emesh_protocol_ops tcp_protocol = { .size = sizeof tcp_protocol,
                                           .client = &tcp_client,
-                                          .accept = tcp_accept };
+                                          .accept = tcp_accept,
+                                          .refuse = tcp_refuse };

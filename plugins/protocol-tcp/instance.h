@@ -7,6 +7,7 @@
 #include "eventmesh/eventmesh.h"
 #include "agent.h"
 #include "message.h"
+#include "tell.h"
 
 typedef enum tcp_push_flavour {
     TCP_PUSH_LEARNED,
@@ -17,6 +18,7 @@ typedef enum tcp_push_flavour {
 
 typedef struct tcp_options {
     uint64_t expiry_ns;
+    uint64_t hello_ns; /* the listener's handshake-timeout */
     uint64_t ack_timeout_ns;
     uint64_t window_bytes;
     uint64_t output_mark; /* the listener's: above it the host reads no more */
@@ -50,6 +52,7 @@ typedef struct tcp_lane {
     tcp_session *first; /* every connection of the lane */
     uint32_t n_sessions;
     bool is_draining;
+    tcp_tell tells[TCP_N_ENDS];
     /* of the call under way */
     uint32_t n_publish, n_settle;
     emesh_publish publish[TCP_BATCH];

@@ -118,6 +118,11 @@ tcp_hello(tcp_session *s, const tcp_frame *f, const tcp_header *h)
         tcp_reply_to(s, h, 0, NULL);
         return TCP_DONE;
     }
+    if (s->refusal != NULL) { /* the host has logged it */
+        tcp_reply_to(s, h, 1, s->refusal);
+        tcp_session_end(s, EMESH_LEFT_ORDERLY);
+        return TCP_CLOSE;
+    }
     if (tcp_frame_empty(f))
         return hello_fails(s, h, "client info cannot be null");
     tcp_arena_reset(&s->lane->reader.props.arena);

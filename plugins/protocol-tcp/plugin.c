@@ -8,8 +8,8 @@
 static const emesh_option options[] = {
     { .name = "session-expiry",
       .value = "90s",
-      .help = "A connection that sends nothing for this long is closed; SDKs send a heartbeat "
-              "every 30 seconds.",
+      .help = "A connection that sends no whole frame for this long is closed; SDKs send a "
+              "heartbeat every 30 seconds.",
       .type = EMESH_OPT_DURATION,
       .min = 1000000000,
       .max = 86400000000000,

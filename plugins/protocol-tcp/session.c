@@ -90,20 +90,10 @@ tcp_session_end(tcp_session *s, uint32_t how)
     s->lane->tcp->net->close(s->conn, EMESH_CLOSE_FLUSH);
 }
 
-static void
-log_end(const tcp_session *s, uint32_t level, const char *reason)
-{
-    const emesh_host *host = s->lane->tcp->host;
-    char text[256];
-    emesh_attr peer = { "peer", s->peer, 4, (uint32_t)strlen(s->peer), 0, 0 };
-    int n = snprintf(text, sizeof text, "closing connection of %s: %s", s->peer, reason);
-    host->log(host, level, text, (size_t)(n < (int)sizeof text ? n : 255), &peer, 1);
-}
-
 tcp_verdict
 tcp_session_refuse(tcp_session *s, const char *reason, const char *goodbye)
 {
-    log_end(s, EMESH_LOG_NOTICE, reason);
+    tcp_tell_end(s, TCP_END_REFUSED, EMESH_LOG_NOTICE, reason);
     tcp_count(s->lane->tcp, s->lane->tcp->refused);
     if (s->mesh != NULL) { /* what came before stands */
         tcp_publish_flush(s);
@@ -161,6 +151,8 @@ is_expired(const tcp_session *s, uint64_t now)
 {
     const tcp_options *o = &s->lane->tcp->options;
     uint64_t silence = now - s->active_ns;
+    if (s->state == TCP_NEW)
+        return silence >= o->hello_ns;
     if (s->unheard >= o->output_mark)
         return silence / UNHEARD_PATIENCE >= o->expiry_ns;
     return silence >= o->expiry_ns;
@@ -179,7 +171,12 @@ tcp_session_sweep(tcp_session *s, uint64_t now)
         s->active_ns = now; /* it may have spoken; we did not listen */
     } else if (is_expired(s, now)) {
         tcp_count(s->lane->tcp, s->lane->tcp->expired);
-        log_end(s, EMESH_LOG_INFO, s->state == TCP_NEW ? "no hello in time" : "no sign of life");
+        if (s->partial)
+            tcp_tell_end(s, TCP_END_EXPIRED, EMESH_LOG_NOTICE, "a frame was not finished in time");
+        else if (s->state == TCP_NEW)
+            tcp_tell_end(s, TCP_END_EXPIRED, EMESH_LOG_NOTICE, "no hello in time");
+        else
+            tcp_tell_end(s, TCP_END_EXPIRED, EMESH_LOG_INFO, "no sign of life");
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
     }
 }
@@ -247,6 +244,14 @@ need(tcp_session *s, size_t n)
         tcp_session_refuse(s, "a frame is larger than the listener's limit for input", NULL);
 }
 
+/* The first record of a TLS client: handshake, version 3.x. */
+static bool
+is_tls(const tcp_session *s, const emesh_part *in)
+{
+    const uint8_t *p = in->ptr;
+    return s->convention == TCP_CONVENTION_UNKNOWN && in->len >= 2 && p[0] == 0x16 && p[1] == 3;
+}
+
 static size_t
 read_frames(tcp_session *s, const emesh_part *in)
 {
@@ -256,7 +261,8 @@ read_frames(tcp_session *s, const emesh_part *in)
         tcp_frame_state state =
             tcp_frame_parse((const char *)in->ptr + at, in->len - at, s->convention, &f);
         if (state == TCP_FRAME_BAD) {
-            tcp_session_refuse(s, f.flaw, f.flaw);
+            tcp_session_refuse(
+                s, is_tls(s, in) ? "it speaks TLS, this listener does not" : f.flaw, f.flaw);
             return in->len;
         }
         if (state == TCP_FRAME_SHORT) {
@@ -285,12 +291,15 @@ on_data(void *ctx, emesh_conn *conn, const emesh_part *in)
         return 0;
     if (s->needs)
         need(s, 0);
-    if (s->state != TCP_NEW)
-        s->active_ns = tcp_now(s->lane);
-    s->unheard = 0;
     size_t at = read_frames(s, in);
     if (s->state == TCP_ENDED)
         return in->len;
+    s->partial = at < in->len;
+    if (at > 0) { /* bytes that never make a frame are no sign of life */
+        if (s->state != TCP_NEW)
+            s->active_ns = tcp_now(s->lane);
+        s->unheard = 0;
+    }
     if (!s->full)
         tcp_publish_flush(s);
     if (s->full)
@@ -310,6 +319,8 @@ on_eof(void *ctx, emesh_conn *conn)
     tcp_session *s = ctx;
     (void)conn;
     s->eof = true;
+    if (s->partial && !s->paused)
+        tcp_tell_end(s, TCP_END_CUT, EMESH_LOG_NOTICE, "it ended in the middle of a frame");
     if (s->state == TCP_NEW || s->state == TCP_OPENING) {
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
         return;
@@ -347,7 +358,23 @@ session_free(tcp_session *s)
     free(s->hello_seq);
     free(s->group);
     free(s->stamp);
+    free(s->refusal);
     free(s);
+}
+
+/* It was not we who ended it. */
+static void
+tell_closed(const tcp_session *s, int32_t code, const emesh_error *err)
+{
+    bool middle = s->partial || s->publishes.taken > 0;
+
+    if (code == EMESH_OK || code == EMESH_E_CLOSED || s->state == TCP_ENDED)
+        return;
+    if (code == EMESH_E_LOST)
+        tcp_tell_end(s, TCP_END_CUT, middle ? EMESH_LOG_NOTICE : EMESH_LOG_INFO,
+                     tcp_why(err, "it broke off"));
+    else
+        tcp_tell_end(s, TCP_END_LIMIT, EMESH_LOG_NOTICE, tcp_why(err, "the host ended it"));
 }
 
 static void
@@ -357,8 +384,9 @@ on_closed(void *ctx, emesh_conn *conn, int32_t code, const emesh_error *err)
     tcp_lane *lane = s->lane;
     const emesh_host *host = lane->tcp->host;
     bool cut = code == EMESH_E_LOST && s->goodbye_ns == 0 && s->state != TCP_LEAVING;
-    (void)conn, (void)err;
+    (void)conn;
 
+    tell_closed(s, code, err);
     if (s->mesh != NULL)
         lane->tcp->client->close(s->mesh, cut ? EMESH_LEFT_CUT : EMESH_LEFT_ORDERLY);
     if (s->prev != NULL)
@@ -412,5 +440,20 @@ tcp_accept(emesh_lane *of, emesh_conn *conn, const emesh_conn_ops **ops, void **
     lane->n_sessions++;
     *ops = &conn_ops;
     *ctx = s;
+    return EMESH_OK;
+}
+
+int32_t
+tcp_refuse(emesh_lane *of, emesh_conn *conn, const emesh_error *err, const emesh_conn_ops **ops,
+           void **ctx)
+{
+    int32_t code = tcp_accept(of, conn, ops, ctx);
+    if (code != EMESH_OK)
+        return code;
+    tcp_session *s = *ctx;
+    const char *why = tcp_why(err, "the server has reached a limit");
+    s->refusal = tcp_copy(why, strlen(why)); /* NULL: then it is closed without a word */
+    if (s->refusal == NULL)
+        tcp_session_end(s, EMESH_LEFT_ORDERLY);
     return EMESH_OK;
 }

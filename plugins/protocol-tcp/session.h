@@ -62,6 +62,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     bool paused;         /* net.pause is on */
     bool blocked;        /* a write said BUSY: windows are 0 until there is room */
     bool eof;            /* the peer sends no more */
+    bool partial;        /* what is unread is no whole frame */
     bool waits;          /* too many SUBSCRIBEs at once: reading waits for an answer */
     tcp_slots publishes; /* under way: cookie → seq and command */
     tcp_ring pushes;     /* un-acked: seq → delivery */
@@ -77,6 +78,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     size_t group_len;
     char *stamp; /* JSON members added to each push, each with a comma */
     size_t stamp_len;
+    char *refusal;      /* the host is over a limit: what HELLO is answered with; else NULL */
     char why[120];      /* LEAVING: what the goodbye says */
     char peer[64];      /* address and port */
     uint32_t peer_host; /* length of the address in it */
@@ -104,9 +106,11 @@ tcp_why(const emesh_error *err, const char *otherwise)
 
 /* ---- session.c ---- */
 int32_t tcp_accept(emesh_lane *lane, emesh_conn *conn, const emesh_conn_ops **ops, void **ctx);
+int32_t tcp_refuse(emesh_lane *lane, emesh_conn *conn, const emesh_error *err,
+                   const emesh_conn_ops **ops, void **ctx);
 /* Ends the connection after what is queued; how: EMESH_LEFT_*. Idempotent. */
 void tcp_session_end(tcp_session *s, uint32_t how);
-/* Says why, once, in the log, and ends it. */
+/* Says why, once, in the log (tell.c), and ends it. */
 tcp_verdict tcp_session_refuse(tcp_session *s, const char *reason, const char *goodbye);
 /* On our wish: takes nothing new, says goodbye when what is under way is done. */
 void tcp_session_leave(tcp_session *s, const char *why, uint64_t until_ns);

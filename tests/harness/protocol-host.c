@@ -326,13 +326,22 @@ ph_free(ph_host *h)
 ph_conn *
 ph_connect(ph_host *h)
 {
+    return ph_connect_over_limit(h, NULL);
+}
+
+ph_conn *
+ph_connect_over_limit(ph_host *h, const char *why)
+{
+    emesh_error err = { .size = sizeof err, .code = EMESH_E_BUSY };
     ph_conn *c = g_new0(ph_conn, 1);
     c->host = h;
     c->in = g_byte_array_new();
     c->out = g_byte_array_new();
     g_snprintf(c->peer, sizeof c->peer, "10.0.0.9:%u", 40000 + h->conns->len);
     ph_enter(h);
-    int32_t code = h->ops->accept(h->lane, (emesh_conn *)c, &c->ops, &c->ctx);
+    g_strlcpy(err.text, why ? why : "", sizeof err.text);
+    int32_t code = why ? h->ops->refuse(h->lane, (emesh_conn *)c, &err, &c->ops, &c->ctx)
+                       : h->ops->accept(h->lane, (emesh_conn *)c, &c->ops, &c->ctx);
     ph_leave(h);
     if (code != EMESH_OK) {
         g_byte_array_unref(c->in);

@@ -97,6 +97,7 @@ ph_host *ph_new(const emesh_plugin *plugin, const char *conf);
 void ph_free(ph_host *h);
 
 ph_conn *ph_connect(ph_host *h);
+ph_conn *ph_connect_over_limit(ph_host *h, const char *why); /* refuse() instead of accept() */
 /* Appends to what is unread and hands it over as the real host would. */
 void ph_feed(ph_conn *c, const void *bytes, size_t len);
 void ph_writable(ph_conn *c);          /* after BUSY: there is room */

@@ -288,19 +288,97 @@ test_expiry(void)
         ph_advance(h, 30 * SECOND);
         if (i < 2)
             g_assert_false(hello->conn->closed);
-        if (i == 0) /* without a session, frames are no sign of life */
-            peer_send(silent, "HEARTBEAT_REQUEST", "1", NULL, NULL, -1);
+        if (i == 0) /* who has not said hello has ten seconds */
+            g_assert_true(silent->conn->closed);
         peer_send(alive, "HEARTBEAT_REQUEST", "1", NULL, NULL, -1);
         peer_check(alive, "HEARTBEAT_RESPONSE", 0, "1");
-        if (i == 3) {
+        if (i == 3)
             g_assert_true(hello->conn->closed);
-            g_assert_true(silent->conn->closed);
-        }
     }
     g_assert_false(alive->conn->closed);
     g_assert_cmpuint(((ph_session *)h->sessions->pdata[0])->how, ==, EMESH_LEFT_ORDERLY);
     g_assert_nonnull(strstr(h->logs->pdata[0], "10.0.0.9:"));
     g_assert_cmpint(ph_metric(h, "connections_expired"), ==, 2);
+    ph_free(h);
+}
+
+/* A byte now and then keeps nobody alive: before HELLO, in a frame's head, in its body. */
+static void
+test_trickle(void)
+{
+    static const char head[] = "EventMesh0000\0\0\0\x40\0\0\0\x20{\"cmd\":";
+    ph_host *h = host("session-expiry = 30s\nhandshake-timeout = 5s\n");
+    g_autoptr(peer) before = peer_new(h, 'E');
+    g_autoptr(peer) in_head = peer_new(h, 'E');
+    g_autoptr(peer) in_body = peer_new(h, 'E');
+    g_autoptr(peer) early = peer_new(h, 'E');
+    peer_hello(in_head, "g", "sub");
+    peer_hello(in_body, "g", "sub");
+    ph_feed(in_body->conn, head, 22);
+    for (int i = 0; i < 9; i++) {
+        peer *all[] = { before, in_head, in_body };
+        for (guint k = 0; k < G_N_ELEMENTS(all); k++)
+            if (!all[k]->conn->closed)
+                ph_feed(all[k]->conn, head + (k == 2 ? 22 + i % 7 : i), 1);
+        if (i == 0) /* frames without HELLO are none either */
+            peer_send(early, "HEARTBEAT_REQUEST", "1", NULL, NULL, -1);
+        ph_advance(h, 4 * SECOND);
+        g_assert_cmpint(before->conn->closed, ==, i >= 1);
+        g_assert_cmpint(early->conn->closed, ==, i >= 1);
+        g_assert_cmpint(in_head->conn->closed, ==, i >= 7);
+        g_assert_cmpint(in_body->conn->closed, ==, i >= 7);
+    }
+    g_assert_cmpuint(h->logs->len, ==, 4);
+    for (guint i = 0; i < h->logs->len; i++)
+        g_assert_true(strstr(h->logs->pdata[i], "a frame was not finished in time") != NULL ||
+                      strstr(h->logs->pdata[i], "no hello in time") != NULL);
+    ph_free(h);
+}
+
+/* Ten lines of a kind in ten seconds, then their number. */
+static void
+test_lines_are_rationed(void)
+{
+    ph_host *h = host("");
+    for (int i = 0; i < 1000; i++) {
+        g_autoptr(peer) p = peer_new(h, 'E');
+        ph_feed(p->conn, "\x16\x03\x01\x02\0\x01", 6);
+        g_assert_true(p->conn->closed);
+    }
+    g_assert_cmpuint(h->logs->len, ==, 10);
+    g_assert_nonnull(strstr(h->logs->pdata[9], "it speaks TLS"));
+    g_autoptr(peer) other = peer_new(h, 'E'); /* another kind */
+    ph_feed(other->conn, "Event", 5);
+    ph_cut(other->conn, EMESH_E_LOST);
+    g_assert_cmpuint(h->logs->len, ==, 11);
+    ph_advance(h, 20 * SECOND);
+    g_assert_cmpuint(h->logs->len, ==, 12);
+    g_assert_nonnull(strstr(h->logs->pdata[11], "990 more connections"));
+    g_assert_cmpint(ph_metric(h, "connections_refused"), ==, 1000);
+    ph_free(h);
+}
+
+/* Over a limit of the host: HELLO is answered with the reason. */
+static void
+test_over_limit(void)
+{
+    ph_host *h = host("");
+    for (char era = 'A'; era <= 'E'; era++) {
+        g_autofree char *agent = peer_agent(era, "g", "pub");
+        peer p = { .conn = ph_connect_over_limit(h, "the server has its limit of 7 connections"),
+                   .era = era,
+                   .read = g_byte_array_new() };
+        peer_send(&p, "HEARTBEAT_REQUEST", "0", NULL, NULL, -1);
+        peer_check(&p, "HEARTBEAT_RESPONSE", 1, "0");
+        peer_send(&p, "HELLO_REQUEST", "1", NULL, agent, -1);
+        g_autoptr(answer) a = peer_expect(&p, "HELLO_RESPONSE", 1, "1");
+        g_assert_cmpstr(answer_text(a, "desc"), ==,
+                        "the server has its limit of 7 connections");
+        g_assert_true(p.conn->closed);
+        g_byte_array_unref(p.read);
+    }
+    g_assert_cmpuint(h->sessions->len, ==, 0);
+    g_assert_cmpuint(h->logs->len, ==, 0); /* the host's to log */
     ph_free(h);
 }
 
@@ -532,6 +610,7 @@ check_closed(ph_host *h, const void *bytes, size_t len, const char *goodbye, con
 {
     g_autoptr(peer) p = peer_new(h, 'E');
     guint logs = h->logs->len;
+    ph_advance(h, 2 * SECOND); /* lines are rationed */
     ph_feed(p->conn, bytes, len);
     if (goodbye != NULL) {
         g_autoptr(answer) a = peer_expect(p, "SERVER_GOODBYE_REQUEST", 1, NULL);
@@ -633,6 +712,9 @@ main(int argc, char **argv)
     g_test_add_func("/protocol-tcp/subscribe-is-durable", test_subscribe_durable);
     g_test_add_func("/protocol-tcp/tcp-scenario-23/expiry", test_expiry);
     g_test_add_func("/protocol-tcp/tcp-scenario-23/expiry-unheard", test_expiry_unheard);
+    g_test_add_func("/protocol-tcp/tcp-scenario-23/trickle", test_trickle);
+    g_test_add_func("/protocol-tcp/lines-are-rationed", test_lines_are_rationed);
+    g_test_add_func("/protocol-tcp/over-limit", test_over_limit);
     g_test_add_func("/protocol-tcp/tcp-scenario-25/goodbye", test_goodbye);
     g_test_add_func("/protocol-tcp/cut", test_cut);
     g_test_add_func("/protocol-tcp/tcp-scenario-27/kick", test_kick);
