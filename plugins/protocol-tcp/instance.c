@@ -27,6 +27,7 @@ read_options(const emesh_config_api *config, const emesh_config *cfg, tcp_option
     uint64_t ack = (uint64_t)number(config, cfg, "ack-timeout");
     o->expiry_ns = (uint64_t)number(config, cfg, "session-expiry");
     o->hello_ns = (uint64_t)number(config, cfg, "handshake-timeout");
+    o->hello_ns = o->hello_ns < o->expiry_ns ? o->hello_ns : o->expiry_ns;
     o->ack_timeout_ns = ack > 0 ? ack : ACK_NEVER_NS;
     o->output_mark = (uint64_t)number(config, cfg, "output-mark");
     o->window_events = (uint32_t)number(config, cfg, "window");
@@ -94,7 +95,7 @@ sweep(void *ctx)
     tcp_lane *lane = ctx;
     const tcp_options *o = &lane->tcp->options;
     uint64_t now = tcp_now(lane);
-    uint64_t period = (o->hello_ns < o->expiry_ns ? o->hello_ns : o->expiry_ns) / 4;
+    uint64_t period = o->hello_ns / 4;
     for (tcp_session *s = lane->first, *next; s != NULL; s = next) {
         next = s->next;
         tcp_session_sweep(s, now);

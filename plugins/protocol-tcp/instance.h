@@ -18,7 +18,7 @@ typedef enum tcp_push_flavour {
 
 typedef struct tcp_options {
     uint64_t expiry_ns;
-    uint64_t hello_ns; /* the listener's handshake-timeout */
+    uint64_t hello_ns; /* the listener's handshake-timeout, at most expiry_ns */
     uint64_t ack_timeout_ns;
     uint64_t window_bytes;
     uint64_t output_mark; /* the listener's: above it the host reads no more */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lines about connections that end, so many of each kind in a while. [lane]
+ * Lines about connections that end, rationed by kind. [lane]
  */
 #include "session.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define WHILE_NS (10ull * 1000000000u)
-#define LINES_A_WHILE 10u
+#define SECOND_NS 1000000000ull
+#define LINES_AT_ONCE 100u
+#define NUMBER_NS (10 * SECOND_NS) /* between two lines about those left out */
 
 static const char *const kinds[TCP_N_ENDS] = {
     [TCP_END_REFUSED] = "for what they sent",
@@ -31,14 +32,11 @@ static bool
 may_tell(tcp_lane *lane, tcp_end_kind kind)
 {
     tcp_tell *tell = &lane->tells[kind];
-    uint64_t now = tcp_now(lane);
+    uint64_t seconds = (tcp_now(lane) - tell->since_ns) / SECOND_NS;
 
-    if (now - tell->since_ns >= WHILE_NS) {
-        if (tell->left_out > 0)
-            tell_left_out(lane, kind);
-        *tell = (tcp_tell){ .since_ns = now };
-    }
-    if (tell->said < LINES_A_WHILE) {
+    tell->since_ns += seconds * SECOND_NS;
+    tell->said = tell->said > seconds ? tell->said - (uint32_t)seconds : 0;
+    if (tell->said < LINES_AT_ONCE) {
         tell->said++;
         return true;
     }
@@ -64,9 +62,10 @@ tcp_tell_sweep(tcp_lane *lane, uint64_t now)
 {
     for (int kind = 0; kind < TCP_N_ENDS; kind++) {
         tcp_tell *tell = &lane->tells[kind];
-        if (tell->left_out == 0 || now - tell->since_ns < WHILE_NS)
+        if (tell->left_out == 0 || now - tell->told_ns < NUMBER_NS)
             continue;
         tell_left_out(lane, (tcp_end_kind)kind);
-        *tell = (tcp_tell){ .since_ns = now };
+        tell->left_out = 0;
+        tell->told_ns = now;
     }
 }

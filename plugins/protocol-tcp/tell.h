@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the log says about connections that end. Each lane says so much of a kind in a while and
- * then counts, so that no client can fill the log. [lane]
+ * What the log says about connections that end. Each lane says a hundred of a kind and then one a
+ * second, and counts the others, so that no client can fill the log. [lane]
  */
 #ifndef TCP_TELL_H
 #define TCP_TELL_H
@@ -16,15 +16,17 @@ typedef enum tcp_end_kind {
 } tcp_end_kind;
 
 typedef struct tcp_tell { /* of one kind */
-    uint64_t since_ns;    /* beginning of the while */
-    uint32_t said, left_out;
+    uint64_t since_ns; /* until when `said` was worn off */
+    uint64_t told_ns;  /* when the number of those left out was told */
+    uint32_t said;     /* wears off, one a second */
+    uint32_t left_out;
 } tcp_tell;
 
 struct tcp_session;
 struct tcp_lane;
 void tcp_tell_end(const struct tcp_session *s, tcp_end_kind kind, uint32_t level,
                   const char *reason);
-/* How many were left out, when their while is over. */
+/* How many were left out. */
 void tcp_tell_sweep(struct tcp_lane *lane, uint64_t now);
 
 #endif
