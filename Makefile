@@ -3,8 +3,9 @@
 # nothing but make itself; the scripts install what else is missing.
 PREFIX ?= /usr/local
 SECONDS_EACH ?= 60
+SECONDS ?= 1800
 
-.PHONY: all build run test test-faults test-sanitizers bench fuzz install clean
+.PHONY: all build run test test-faults test-sanitizers bench soak fuzz install clean
 
 all: build
 build:
@@ -18,7 +19,9 @@ test-faults:
 test-sanitizers:
 	@scripts/test-sanitizers
 bench:
-	@scripts/bench
+	@scripts/bench $(BENCH)
+soak:
+	@scripts/soak $(SECONDS)
 fuzz:
 	@scripts/fuzz $(SECONDS_EACH)
 install:

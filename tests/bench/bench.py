@@ -19,7 +19,8 @@ import parts
 import report
 from servers import SOURCE, TOOLS, missing_peers
 
-PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "resident", "details"]
+PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "resident", "counts",
+         "details"]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -74,6 +75,8 @@ def measure(folder, plan, results):
             results[part] = parts.fan_out(folder, plan)
         elif part == "resident":
             facts.update(parts.resident(folder, plan))
+        elif part == "counts":
+            facts.update(parts.counts(folder, plan))
         elif part == "details":
             results[part] = run_details(folder, plan)
         print(f"{time.monotonic() - begun:.0f} s", flush=True)

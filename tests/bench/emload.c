@@ -17,8 +17,8 @@
 static void
 print_latency(const char *name, const histogram *h)
 {
-    printf(",\"%s\":{\"n\":%" PRIu64 ",\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}", name,
-           h->n, (double)histogram_at(h, 0.5) / 1e3, (double)histogram_at(h, 0.99) / 1e3,
+    printf(",\"%s\":{\"n\":%" PRIu64 ",\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}",
+           name, h->n, (double)histogram_at(h, 0.5) / 1e3, (double)histogram_at(h, 0.99) / 1e3,
            (double)histogram_at(h, 0.999) / 1e3, (double)h->largest / 1e3);
 }
 
@@ -36,31 +36,66 @@ print_costs(const meter *before, const meter *after, double events)
            after->steal_ticks - before->steal_ticks);
 }
 
+/* Runs to the end; every so many seconds a line tells of the time since the last one. */
+static void
+run_told(load *l, uint64_t until)
+{
+    histogram acks = { 0 }, arrivals = { 0 };
+    uint64_t begin = load_now(), step = (uint64_t)(l->every * 1e9);
+    for (uint64_t at = begin; at < until; at = load_now()) {
+        uint64_t acked = l->acked;
+        load_run(l, at + step < until ? at + step : until);
+        double took = (double)(load_now() - at) / 1e9;
+        printf("{\"at\":%.1f,\"rate\":%.1f", (double)(load_now() - begin) / 1e9,
+               (double)(l->acked - acked) / took);
+        print_latency("ack_us", &l->acks);
+        print_latency("arrival_us", &l->arrivals);
+        puts("}");
+        fflush(stdout);
+        histogram_merge(&acks, &l->acks);
+        histogram_merge(&arrivals, &l->arrivals);
+        memset(&l->acks, 0, sizeof l->acks);
+        memset(&l->arrivals, 0, sizeof l->arrivals);
+    }
+    l->acks = acks;
+    l->arrivals = arrivals;
+}
+
+/* What is measured: all of a counted run, else the time behind the warm-up. */
+static void
+run_measured(load *l, uint64_t begin)
+{
+    if (l->events > 0 || l->drain > 0) {
+        load_fill(l);
+        load_run(l, begin + UINT64_C(600000000000));
+    } else if (l->every > 0) {
+        run_told(l, begin + (uint64_t)(l->seconds * 1e9));
+    } else {
+        load_run(l, begin + (uint64_t)(l->seconds * 1e9));
+    }
+}
+
 static void
 measure(load *l)
 {
     meter before = { 0 }, after = { 0 };
-    uint64_t begin = load_now(), forever = begin + UINT64_C(600000000000);
-    bool counted = l->events > 0 || l->drain > 0; /* all of it is measured */
     l->sending = l->drain == 0;
-    l->due_ns = begin;
-    if (!counted) {
+    l->due_ns = load_now();
+    if (l->events == 0 && l->drain == 0) {
         load_fill(l);
-        load_run(l, begin + (uint64_t)(l->warmup * 1e9));
+        load_run(l, l->due_ns + (uint64_t)(l->warmup * 1e9));
     }
     uint64_t acked = l->acked, arrived = l->arrived, refused = l->refused;
     memset(&l->acks, 0, sizeof l->acks);
     memset(&l->arrivals, 0, sizeof l->arrivals);
     meter_read(&before, l->pid);
-    begin = load_now();
-    if (counted)
-        load_fill(l);
-    load_run(l, counted ? forever : begin + (uint64_t)(l->seconds * 1e9));
+    uint64_t begin = load_now();
+    run_measured(l, begin);
     meter_read(&after, l->pid);
     double took = (double)(load_now() - begin) / 1e9;
     acked = l->acked - acked;
     arrived = l->arrived - arrived;
-    double events = l->drain > 0 ? (double)arrived : (double)acked;
+    double events = (double)(l->drain > 0 || l->broadcast ? arrived : acked);
     printf("{\"seconds\":%.3f,\"acked\":%" PRIu64 ",\"rate\":%.1f,\"refused\":%" PRIu64
            ",\"arrived\":%" PRIu64 ",\"arrival_rate\":%.1f", took, acked, (double)acked / took,
            l->refused - refused, arrived, (double)arrived / took);
@@ -93,7 +128,8 @@ read_options(load *l, int argc, char **argv)
         { "bytes", 1, NULL, 'b' },   { "subscribers", 1, NULL, 's' }, { "seconds", 1, NULL, 'd' },
         { "warmup", 1, NULL, 'u' },  { "rate", 1, NULL, 'r' },        { "pid", 1, NULL, 'P' },
         { "to", 1, NULL, 'T' },      { "topics", 1, NULL, 'n' },      { "events", 1, NULL, 'e' },
-        { "drain", 1, NULL, 'D' },   { "broadcast", 0, NULL, 'B' },   { NULL, 0, NULL, 0 },
+        { "drain", 1, NULL, 'D' },   { "broadcast", 0, NULL, 'B' },   { "every", 1, NULL, 'E' },
+        { NULL, 0, NULL, 0 },
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (o) {
@@ -114,6 +150,7 @@ read_options(load *l, int argc, char **argv)
         case 'e': l->events = strtoull(optarg, NULL, 10); break;
         case 'D': l->drain = strtoull(optarg, NULL, 10); break;
         case 'B': l->broadcast = true; break;
+        case 'E': l->every = atof(optarg); break;
         default: return false;
         }
     }

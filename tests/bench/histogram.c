@@ -35,6 +35,16 @@ histogram_add(histogram *h, uint64_t ns)
         h->largest = ns;
 }
 
+void
+histogram_merge(histogram *into, const histogram *h)
+{
+    into->n += h->n;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        into->count[i] += h->count[i];
+    if (h->largest > into->largest)
+        into->largest = h->largest;
+}
+
 uint64_t
 histogram_at(const histogram *h, double share)
 {
@@ -42,7 +52,7 @@ histogram_at(const histogram *h, double share)
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         below += h->count[i];
         if (below > rank)
-            return value_of(i);
+            return value_of(i) < h->largest ? value_of(i) : h->largest;
     }
     return h->largest;
 }

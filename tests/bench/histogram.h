@@ -14,5 +14,6 @@ typedef struct histogram {
 } histogram;
 
 void histogram_add(histogram *h, uint64_t ns);
+void histogram_merge(histogram *into, const histogram *h);
 /* The value below which the given share (0…1) lies; 0 when empty. */
 uint64_t histogram_at(const histogram *h, double share);

@@ -36,7 +36,7 @@ struct load {
     const char *host, *topic, *group;
     uint32_t port, clients, window, subscribers, body, topics;
     bool broadcast;
-    double seconds, warmup, rate;
+    double seconds, warmup, rate, every; /* every: seconds between lines of a long run */
     uint64_t events, drain; /* stop after so many; nothing is published, so many are awaited */
     pid_t pid;
     int epoll;

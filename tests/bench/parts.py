@@ -5,6 +5,7 @@ side, and returns rows (one dictionary each: what was run, on whom, and emload's
 import contextlib
 import statistics
 
+import scripted
 from servers import Nats, Ours, Redis
 
 SHAPES = [(1, 1), (16, 1), (1, 64), (16, 16)]
@@ -161,3 +162,11 @@ def resident(folder, plan):
             with Crowd(port, plan.sessions):
                 crowded.append(server.resident())
     return {"rss idle": statistics.median(idle), "rss sessions": statistics.median(crowded)}
+
+
+def counts(folder, _plan):
+    """What does not depend on the machine. Of the allocations two are the event and its buffer, which
+    the events of one read share."""
+    each = scripted.allocations(folder=folder)["publish, deliver, acknowledge"]
+    return {"allocations": max(0, round(each - 2, 2)), "allocations in all": each,
+            "copies": round(scripted.copies(folder=folder)["publish"], 1)}

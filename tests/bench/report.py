@@ -65,7 +65,9 @@ def measured(results):
     how = {"drain sparse": f"{plan['stored'] // 1000} of {plan['stored']} events",
            "growth names": f"1,000 topics, 1,000 groups, {1000 * plan['group_topics']} pairs",
            "growth events": stored, "ready stop": stored, "ready kill": stored,
-           "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started"}
+           "allocations": f"scripted run: {results.get('facts', {}).get('allocations in all', 0):.2f}"
+           " in all, batches of 16",
+           "copies": "scripted run, 16 KiB", "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started"}
     for name, value in results.get("facts", {}).items():
         values[name] = value, how.get(name, "")
     if results.get("fan-out"):

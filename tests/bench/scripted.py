@@ -4,11 +4,13 @@ batches are equal: what is counted per event does not depend on the machine. For
 worker, whose clocks are set so slow that nothing of theirs falls into a count."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import wire  # noqa: E402
+from daemon import BUILD, Daemon  # noqa: E402
 
 BATCH = 16
 CONF = {
@@ -105,3 +107,32 @@ def steps(port, taken, events, body, batch=BATCH):
     finally:
         publisher.close()
     return {name: spent / events for name, spent in found.items()}
+
+
+class Counted(Daemon):
+    """A daemon with allocs.so: which is 0 for calls of allocators, 1 for bytes allocated, 2 for bytes
+    copied in pieces of 1 KiB or more."""
+
+    def __init__(self, which, **more):
+        super().__init__(CONF, **more)
+        self.counts, self.which, self.last = self.home / "counts", which, 0
+        self.env.update(LD_PRELOAD=str(BUILD / "tests" / "bench" / "allocs.so"),
+                        ALLOCS_FILE=str(self.counts))
+
+    def taken(self):
+        now = struct.unpack("QQQ", self.counts.read_bytes())[self.which]
+        spent, self.last = now - self.last, now
+        return spent
+
+
+def allocations(events=960, batch=BATCH, **more):
+    """Allocations per event of each step."""
+    with Counted(0, **more) as daemon:
+        return steps(daemon.port(), daemon.taken, events, "x" * 512, batch)
+
+
+def copies(events=160, batch=2, size=16384, **more):
+    """Copies of a payload in the daemon's memory per event of each step."""
+    with Counted(2, **more) as daemon:
+        found = steps(daemon.port(), daemon.taken, events, "x" * size, batch)
+    return {name: value / size for name, value in found.items()}
