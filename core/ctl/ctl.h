@@ -22,7 +22,11 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     gboolean every;
     gint64 count;
     char *reason;               /* client kick */
-    char **conf, **plugin_dirs; /* config check, plugin show */
+    char **conf, **plugin_dirs; /* config check, plugin show, store */
+    char *folder, *data_dir;    /* store */
+    gboolean quiet, data;
+    char *topic, *record;
+    gint64 partition, from_offset, to_offset, limit; /* -1: not given */
 } ctl_options;
 
 typedef struct ctl {
@@ -83,6 +87,9 @@ JsonArray *ctl_offline_plugin(ctl *c, const char *name);
 char *ctl_offline_sample(ctl *c, const char *name);
 
 /* ---- one function per command ---- */
+int ctl_store_check(ctl *c, char **args, int n);
+int ctl_store_dump(ctl *c, char **args, int n);
+int ctl_store_stats(ctl *c, char **args, int n);
 int ctl_status(ctl *c, char **args, int n);
 int ctl_metrics(ctl *c, char **args, int n);
 int ctl_log_level(ctl *c, char **args, int n);

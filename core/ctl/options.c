@@ -16,6 +16,7 @@ typedef struct flag {
     size_t place; /* in ctl_options */
     const char *help;
     const char *value; /* what --help calls it; NULL: none wanted */
+    const char *only;  /* commands that begin so; NULL: all that name it */
 } flag;
 
 #define PLACE(member) offsetof(ctl_options, member)
@@ -31,7 +32,7 @@ static const flag flags[] = {
     { "source", 0, G_OPTION_ARG_STRING, PLACE(source), "source of the event (/eventmeshctl)",
       "URI" },
     { "type", 0, G_OPTION_ARG_STRING, PLACE(type), "type of the event (eventmeshctl.publish)",
-      "TYPE" },
+      "TYPE", "publish" },
     { "content-type", 0, G_OPTION_ARG_STRING, PLACE(content_type),
       "media type of the data (guessed: JSON, text or bytes)", "TYPE" },
     { "attr", 0, G_OPTION_ARG_STRING_ARRAY, PLACE(attrs), "further attribute; may be repeated",
@@ -42,7 +43,8 @@ static const flag flags[] = {
     { "file", 0, G_OPTION_ARG_FILENAME, PLACE(file), "take the data from a file", "PATH" },
     { "group", 'g', G_OPTION_ARG_STRING, PLACE(group),
       "share the events among the members of a group", "NAME" },
-    { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest", "PLACE" },
+    { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest", "PLACE",
+      "subscribe" },
     { "every", 0, G_OPTION_ARG_NONE, PLACE(every), "with --group: every member gets every event",
       NULL },
     { "count", 'n', G_OPTION_ARG_INT64, PLACE(count), "stop after so many events", "N" },
@@ -52,6 +54,20 @@ static const flag flags[] = {
       "configuration folder instead of the default ones; may be repeated", "DIR" },
     { "plugin-dir", 0, G_OPTION_ARG_FILENAME_ARRAY, PLACE(plugin_dirs),
       "folder of plugin files; may be repeated", "DIR" },
+    { "folder", 0, G_OPTION_ARG_FILENAME, PLACE(folder), "look into this folder of a store", "DIR" },
+    { "data-dir", 0, G_OPTION_ARG_FILENAME, PLACE(data_dir),
+      "the daemon's data folder, where it is not the default one", "DIR" },
+    { "quiet", 'q', G_OPTION_ARG_NONE, PLACE(quiet), "print damage alone, and no progress", NULL },
+    { "topic", 0, G_OPTION_ARG_STRING, PLACE(topic), "records of this topic alone", "NAME" },
+    { "partition", 0, G_OPTION_ARG_INT64, PLACE(partition), "records of this partition alone",
+      "N" },
+    { "from", 0, G_OPTION_ARG_INT64, PLACE(from_offset), "events from this offset on", "OFFSET",
+      "store" },
+    { "to", 0, G_OPTION_ARG_INT64, PLACE(to_offset), "events up to this offset", "OFFSET" },
+    { "type", 0, G_OPTION_ARG_STRING, PLACE(record),
+      "event, commit, hold, hold-done, catalog or start", "TYPE", "store" },
+    { "limit", 'n', G_OPTION_ARG_INT64, PLACE(limit), "stop after so many records", "N" },
+    { "data", 0, G_OPTION_ARG_NONE, PLACE(data), "print the data of events too", NULL },
 };
 
 /* Is name a word of list? */
@@ -70,6 +86,8 @@ applies(const flag *f, const ctl_command *command)
 {
     if (listed(global_flags, f->name))
         return true;
+    if (f->only != NULL && (command == NULL || !g_str_has_prefix(command->name, f->only)))
+        return false;
     return listed(command == NULL ? "version" : command->options, f->name);
 }
 
@@ -114,6 +132,10 @@ ctl_options_clear(ctl_options *opt)
     g_free(opt->reason);
     g_strfreev(opt->conf);
     g_strfreev(opt->plugin_dirs);
+    g_free(opt->folder);
+    g_free(opt->data_dir);
+    g_free(opt->topic);
+    g_free(opt->record);
 }
 
 static void

@@ -11,12 +11,6 @@
 #define VALUE SA_HOLD_ROW_BYTES
 #define DEAD_MAX 65536u /* rows deleted per commit while the disk has room */
 
-typedef struct sa_hold_row_value {
-    uint32_t group, topic;
-    uint64_t due, token, lsn;
-    uint32_t size, kind, partition, attempts, owner;
-} sa_hold_row_value;
-
 static void
 be64(uint8_t *p, uint64_t v)
 {
@@ -44,8 +38,8 @@ row_value(uint8_t value[VALUE], const sa_hold *hold, uint64_t lsn)
     sa_put32(value + 20, hold->attempts);
 }
 
-static bool
-row_read(const MDB_val *key, const MDB_val *value, sa_hold_row_value *row)
+bool
+sa_hold_row_read(const MDB_val *key, const MDB_val *value, sa_hold_row_value *row)
 {
     if (key->mv_size != 24 || sa_row_check(key, value) != (ssize_t)VALUE)
         return false;
@@ -84,7 +78,7 @@ read_rows(struct sa_store *store, const sa_queue *queue, uint64_t due, uint64_t 
     for (rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); rc == 0 && rows->len < SA_HOLD_LOAD;
          rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
         sa_hold_row_value row;
-        if (!row_read(&key, &value, &row)) {
+        if (!sa_hold_row_read(&key, &value, &row)) {
             rc = MDB_CORRUPTED;
             break;
         }
@@ -236,7 +230,7 @@ delete_one(struct sa_store *store, MDB_txn *txn, const sa_hold_dead *dead, GArra
         return 0;
     if (rc != 0)
         return rc;
-    if (!dead->counted && row_read(&key, &value, &row)) {
+    if (!dead->counted && sa_hold_row_read(&key, &value, &row)) {
         sa_lost one = { row.lsn, row.size };
         g_array_append_val(lost, one);
     }
@@ -295,7 +289,7 @@ sweep(struct sa_store *store, MDB_txn *txn)
         return rc;
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         sa_hold_row_value row;
-        if (!row_read(&key, &value, &row))
+        if (!sa_hold_row_read(&key, &value, &row))
             continue;
         pthread_mutex_lock(&holds->lock);
         if (!g_hash_table_contains(holds->by_token, &row.token) && wanted(store, &row) == NULL)
@@ -368,7 +362,7 @@ count_row(void *ctx, const MDB_val *key, const MDB_val *value)
     struct sa_store *store = ctx;
     sa_holds *holds = &store->holds;
     sa_hold_row_value row;
-    if (!row_read(key, value, &row))
+    if (!sa_hold_row_read(key, value, &row))
         return true; /* of a form that is not known; its record in the log is */
     holds->seen = MAX(holds->seen, row.token);
     sa_hold *hold = g_hash_table_lookup(holds->by_token, &row.token);

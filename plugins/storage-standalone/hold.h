@@ -143,6 +143,12 @@ void sa_hold_count(struct sa_store *store, uint64_t lsn, uint32_t size, int n);
 
 void sa_hold_row_key(uint8_t key[24], uint32_t group, uint32_t topic, uint64_t due,
                      uint64_t token);
+typedef struct sa_hold_row_value {
+    uint32_t group, topic;
+    uint64_t due, token, lsn;
+    uint32_t size, kind, partition, attempts;
+} sa_hold_row_value;
+bool sa_hold_row_read(const MDB_val *key, const MDB_val *value, sa_hold_row_value *row);
 /* hold-rows.c; [firer] More of the queue into memory. False: nothing could be read. */
 bool sa_queue_load(struct sa_store *store, sa_queue *queue);
 /* [keeper] Around a checkpoint: what is to be written, in the transaction, afterwards. */

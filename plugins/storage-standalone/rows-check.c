@@ -36,8 +36,13 @@
 
 enum tree_kind { TREE_MAIN, TREE_FREE, TREE_ROWS };
 
+typedef bool (*each_row)(void *ctx, const char *table, uint32_t len, const MDB_val *key,
+                         const MDB_val *value);
+
 typedef struct file { /* one look at the file */
     int fd;
+    each_row each; /* judges the rows; NULL: their check sums must be right */
+    void *ctx;
     uint32_t page_size;
     uint64_t n_pages;
     uint8_t *seen; /* one bit a page */
@@ -46,6 +51,8 @@ typedef struct file { /* one look at the file */
 typedef struct tree { /* one tree being walked */
     file *f;
     enum tree_kind kind;
+    const uint8_t *name; /* of the table */
+    uint32_t name_len;
     uint8_t last[KEY_MAX], bound[KEY_MAX]; /* key before; least key of what comes */
     uint32_t last_len, bound_len;
     uint64_t entries, branches, leaves, overflows;
@@ -57,7 +64,7 @@ typedef struct node {
     uint64_t child;
 } node;
 
-static bool tree_ok(file *f, enum tree_kind kind, const uint8_t *db);
+static bool tree_ok(file *f, enum tree_kind kind, const node *name, const uint8_t *db);
 
 static bool
 take_pages(file *f, uint64_t number, uint64_t n)
@@ -142,6 +149,8 @@ value_ok(tree *t, const node *n, const uint8_t *value)
     MDB_val v = { n->size, (void *)(uintptr_t)value };
     if (t->kind == TREE_FREE)
         return free_list_ok(t->f, value, n->size);
+    if (t->kind == TREE_ROWS && t->f->each != NULL)
+        return t->f->each(t->f->ctx, (const char *)t->name, t->name_len, &k, &v);
     return t->kind == TREE_ROWS && sa_row_check(&k, &v) >= 0;
 }
 
@@ -171,7 +180,7 @@ leaf_ok(tree *t, const node *n)
         return false;
     if ((n->flags & F_SUBDATA) != 0)
         return t->kind == TREE_MAIN && n->size == DB_SIZE && n->flags == F_SUBDATA
-               && tree_ok(t->f, TREE_ROWS, n->data);
+               && tree_ok(t->f, TREE_ROWS, n, n->data);
     return (n->flags & F_BIGDATA) != 0 ? big_value_ok(t, n) : value_ok(t, n, n->data);
 }
 
@@ -222,9 +231,10 @@ page_ok(tree *t, uint64_t number, uint32_t depth)
 }
 
 static bool
-tree_ok(file *f, enum tree_kind kind, const uint8_t *db)
+tree_ok(file *f, enum tree_kind kind, const node *name, const uint8_t *db)
 {
-    tree t = { .f = f, .kind = kind };
+    tree t = { .f = f, .kind = kind, .name = name != NULL ? name->key : NULL,
+               .name_len = name != NULL ? name->key_len : 0 };
     uint32_t depth = sa_get16(db + 6);
     uint64_t root = sa_get64(db + 40);
     if (depth > DEPTH_MAX || (root == NO_PAGE) != (depth == 0))
@@ -269,20 +279,27 @@ file_ok(file *f, uint64_t size)
     f->n_pages = sa_get64(meta + 120) + 1;
     g_autofree uint8_t *seen = g_malloc0(f->n_pages / 8 + 1);
     f->seen = seen;
-    return tree_ok(f, TREE_MAIN, meta + 24 + DB_SIZE) && tree_ok(f, TREE_FREE, meta + 24);
+    return tree_ok(f, TREE_MAIN, NULL, meta + 24 + DB_SIZE)
+           && tree_ok(f, TREE_FREE, NULL, meta + 24);
+}
+
+int
+sa_rows_walk_file(const char *path, each_row each, void *ctx)
+{
+    struct stat st;
+    file f = { .fd = open(path, O_RDONLY | O_CLOEXEC), .each = each, .ctx = ctx };
+    if (f.fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    bool good = fstat(f.fd, &st) == 0 && (st.st_size == 0 || file_ok(&f, (uint64_t)st.st_size));
+    close(f.fd);
+    return good ? 0 : MDB_CORRUPTED;
 }
 
 int
 sa_rows_check_file(struct sa_store *store)
 {
     g_autofree char *path = g_strdup_printf("%s/index/data.mdb", store->path);
-    struct stat st;
-    file f = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
     if (sizeof(size_t) != 8 || __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
         return 0;
-    if (f.fd < 0)
-        return errno == ENOENT ? 0 : -errno;
-    bool good = fstat(f.fd, &st) == 0 && (st.st_size == 0 || file_ok(&f, (uint64_t)st.st_size));
-    close(f.fd);
-    return good ? 0 : MDB_CORRUPTED;
+    return sa_rows_walk_file(path, NULL, NULL);
 }

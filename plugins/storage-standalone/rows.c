@@ -167,6 +167,28 @@ sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
     return sa_rows_put(store, txn, SA_T_META, "store", 5, v, sizeof v);
 }
 
+bool
+sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *m)
+{
+    if (sa_row_check(key, value) < (ssize_t)META_SIZE)
+        return false;
+    const uint8_t *v = value->mv_data;
+    memcpy(m->id, v, 16);
+    m->salt = sa_get32(v + 16);
+    m->epoch = sa_get32(v + 20);
+    m->clean = sa_get32(v + 24);
+    m->major = sa_get32(v + 28);
+    m->incompat = sa_get32(v + 32);
+    m->applied = sa_get64(v + 40);
+    m->clock_us = sa_get64(v + 48);
+    m->wall_us = sa_get64(v + 56);
+    m->next_topic = sa_get32(v + 64);
+    m->next_part = sa_get32(v + 68);
+    m->next_group = sa_get32(v + 72);
+    m->next_hold = sa_get64(v + 80);
+    return true;
+}
+
 int
 sa_rows_meta(struct sa_store *store, sa_meta *m)
 {
@@ -176,24 +198,8 @@ sa_rows_meta(struct sa_store *store, sa_meta *m)
     if (rc != 0)
         return rc;
     rc = mdb_get(txn, store->rows.table[SA_T_META], &key, &value);
-    if (rc == 0 && sa_row_check(&key, &value) < (ssize_t)META_SIZE)
+    if (rc == 0 && !sa_row_meta(&key, &value, m))
         rc = MDB_CORRUPTED;
-    if (rc == 0) {
-        const uint8_t *v = value.mv_data;
-        memcpy(m->id, v, 16);
-        m->salt = sa_get32(v + 16);
-        m->epoch = sa_get32(v + 20);
-        m->clean = sa_get32(v + 24);
-        m->major = sa_get32(v + 28);
-        m->incompat = sa_get32(v + 32);
-        m->applied = sa_get64(v + 40);
-        m->clock_us = sa_get64(v + 48);
-        m->wall_us = sa_get64(v + 56);
-        m->next_topic = sa_get32(v + 64);
-        m->next_part = sa_get32(v + 68);
-        m->next_group = sa_get32(v + 72);
-        m->next_hold = sa_get64(v + 80);
-    }
     mdb_txn_abort(txn);
     return rc;
 }

@@ -47,6 +47,10 @@ typedef struct sa_rows {
 
 /* rows-check.c: 0, MDB_CORRUPTED, or a negative errno. LMDB must not be open. */
 int sa_rows_check_file(struct sa_store *store);
+/* The same, from LMDB's file at path; each gets every row, checks its sum, and false stops. */
+int sa_rows_walk_file(const char *path, bool (*each)(void *ctx, const char *table, uint32_t len,
+                                                     const MDB_val *key, const MDB_val *value),
+                      void *ctx);
 /* Opens or creates DIR/index. A negative errno or LMDB's code. */
 int sa_rows_open(struct sa_store *store);
 void sa_rows_close(struct sa_store *store);
@@ -75,6 +79,7 @@ int sa_rows_del(struct sa_store *store, MDB_txn *txn, enum sa_table table, const
 ssize_t sa_row_check(const MDB_val *key, const MDB_val *value);
 uint32_t sa_row_key32(const void *p);
 uint64_t sa_row_key64(const void *p);
+bool sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *meta);
 bool sa_row_chunk(const MDB_val *key, const MDB_val *value, uint64_t *base, sa_entry *entry);
 struct sa_segment *sa_row_segment(const MDB_val *key, const MDB_val *value); /* NULL: bad */
 
