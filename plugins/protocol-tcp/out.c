@@ -32,7 +32,7 @@ room(tcp_out *o, size_t n)
 }
 
 void
-tcp_out_put(tcp_out *o, const void *text, size_t len)
+tcp_out_grow(tcp_out *o, const void *text, size_t len)
 {
     char *to = room(o, len);
     if (to == NULL || len == 0)
@@ -44,10 +44,15 @@ tcp_out_put(tcp_out *o, const void *text, size_t len)
 void
 tcp_out_number(tcp_out *o, uint64_t value)
 {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char text[20], *at = text + sizeof text;
-    do
-        *--at = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
+    for (; value >= 10; value /= 100)
+        memcpy(at -= 2, &pairs[value % 100 * 2], 2);
+    if (value > 0 || at == text + sizeof text)
+        *--at = (char)('0' + value);
     tcp_out_put(o, at, (size_t)(text + sizeof text - at));
 }
 

@@ -9,6 +9,7 @@
 #include "frame.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 typedef struct tcp_out {
     char *mem;
@@ -24,7 +25,18 @@ typedef struct tcp_out {
     bool failed; /* no memory: nothing is written */
 } tcp_out;
 
-void tcp_out_put(tcp_out *o, const void *text, size_t len);
+void tcp_out_grow(tcp_out *o, const void *text, size_t len);
+/* Inline, so that constant texts become a few stores. */
+static inline void
+tcp_out_put(tcp_out *o, const void *text, size_t len)
+{
+    if (o->failed || o->cap - o->len < len) {
+        tcp_out_grow(o, text, len);
+    } else if (len > 0) {
+        memcpy(o->mem + o->len, text, len);
+        o->len += len;
+    }
+}
 #define TCP_OUT_TEXT(o, text) tcp_out_put(o, text, sizeof(text) - 1)
 void tcp_out_number(tcp_out *o, uint64_t value);
 /* As the inside of a JSON string. */
