@@ -16,12 +16,11 @@ emesh_attr_name_ok(const char *name, size_t len)
 {
     if (len == 0 || len > NAME_MAX_BYTES)
         return false;
-    uint32_t other = 0; /* no branch: nearly all names are legal */
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = (uint8_t)name[i];
-        other |= ((uint8_t)(c - 'a') > 25) & ((uint8_t)(c - '0') > 9);
-    }
-    return other == 0 && !IS(name, len, "data");
+    static const uint8_t legal[256] = { ['0' ... '9'] = 1, ['a' ... 'z'] = 1 };
+    uint32_t all = 1;
+    for (size_t i = 0; i < len; i++)
+        all &= legal[(uint8_t)name[i]];
+    return all && !IS(name, len, "data");
 }
 
 emesh_attr_kind

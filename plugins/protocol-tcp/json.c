@@ -72,10 +72,13 @@ static inline bool
 string(tcp_json *j, tcp_value *v)
 {
     const uint8_t *from = ++j->at;
-    const char *why = NULL;
-    const uint8_t *to = tcp_text_string(from, j->end, &v->escaped, &why);
-    if (why != NULL)
-        return flaw_at(j, to, why);
+    const uint8_t *to = tcp_text_short(from, j->end);
+    if (to == NULL) {
+        const char *why = NULL;
+        to = tcp_text_string(from, j->end, &v->escaped, &why);
+        if (why != NULL)
+            return flaw_at(j, to, why);
+    }
     v->type = TCP_JSON_STRING;
     v->ptr = (const char *)from;
     v->len = (size_t)(to - from);

@@ -117,11 +117,11 @@ tcp_name_stamped(const char *name, size_t len)
 static bool
 legal(const char *name, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9')))
-            return false;
-    }
-    return len > 0 && len <= 128 && !tcp_name_reserved(name, len);
+    static const uint8_t characters[256] = { ['0' ... '9'] = 1, ['a' ... 'z'] = 1 };
+    uint32_t all = 1;
+    for (size_t i = 0; i < len; i++)
+        all &= characters[(uint8_t)name[i]];
+    return all && len > 0 && len <= 128 && !tcp_name_reserved(name, len);
 }
 
 static int32_t

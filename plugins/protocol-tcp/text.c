@@ -7,9 +7,6 @@
 #include "json.h"
 
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #define ONES 0x0101010101010101ull
 #define HIGH 0x8080808080808080ull
@@ -32,20 +29,6 @@ special8(const uint8_t *p)
            HIGH;
 }
 
-#ifdef __SSE2__
-/* All bits of the bytes that are special. */
-static inline __m128i
-special16(const uint8_t *p)
-{
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i found = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                 _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-    /* signed: what is not ASCII is below 0x20 as well */
-    return _mm_or_si128(found, _mm_cmpgt_epi8(_mm_set1_epi8(0x20), v));
-}
-
-#endif
-
 /* Where less than sixteen bytes are left. */
 static __attribute__((noinline)) const uint8_t *
 plain_tail(const uint8_t *p, const uint8_t *end)
@@ -63,12 +46,12 @@ plain(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
     for (bool first = true; end - p >= 16; p += 16, first = false) {
-        uint32_t hits = (uint32_t)_mm_movemask_epi8(special16(p));
+        uint32_t hits = (uint32_t)_mm_movemask_epi8(tcp_text_special16(p));
         if (hits != 0)
             return p + __builtin_ctz(hits);
         for (; !first && end - p >= 80; p += 64) {
-            __m128i a = _mm_or_si128(special16(p + 16), special16(p + 32));
-            __m128i b = _mm_or_si128(special16(p + 48), special16(p + 64));
+            __m128i a = _mm_or_si128(tcp_text_special16(p + 16), tcp_text_special16(p + 32));
+            __m128i b = _mm_or_si128(tcp_text_special16(p + 48), tcp_text_special16(p + 64));
             if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0)
                 break;
         }
