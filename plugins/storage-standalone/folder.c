@@ -225,8 +225,9 @@ sa_quarantine(struct sa_store *store, int fd, uint64_t base, uint64_t place, uin
 bool
 sa_quarantine_file(struct sa_store *store, const char *name)
 {
+    g_autofree char *from = g_strdup_printf("log/%s", name);
     g_autofree char *to = g_strdup_printf("quarantine/%s", name);
-    if (renameat(store->log_dir, name, store->dir, to) < 0)
+    if (store->io->rename(store->io->ctx, store->dir, from, to) < 0)
         return false;
     sa_count(&store->stats.quarantined, 1);
     return true;

@@ -87,6 +87,7 @@ sa_recover_room(sa_recovery *r)
     sa_store *store = r->store;
     const sa_io *io = store->io;
     uint64_t avail = 0, total = 0, segment = store->opt.segment_size;
+    guint files = r->scanned->len;
     for (guint i = r->scanned->len; i > 0; i--) { /* prepared, never written to */
         sa_scanned *s = g_ptr_array_index(r->scanned, i - 1);
         if (s->items->len > 0)
@@ -94,6 +95,9 @@ sa_recover_room(sa_recovery *r)
         remove_segment(store, s);
         g_ptr_array_remove_index(r->scanned, i - 1);
     }
+    /* For good, before there is a newer one: only the newest may be without records. */
+    if (r->scanned->len < files && io->sync(io->ctx, store->log_dir) < 0)
+        return sa_error(r->err, EMESH_E_IO, "folder %s/log could not be synced", store->path);
     io->unlink(io->ctx, store->dir, "reserve"); /* made again when there is room */
     uint64_t need = copy_bytes(r) / (segment - segment / 8) * segment + 2 * segment;
     if (copy_bytes(r) == 0 || io->space(io->ctx, store->dir, &avail, &total) < 0 || avail >= need)
@@ -214,6 +218,26 @@ copy_segment(sa_recovery *r, sa_scanned *s)
     return EMESH_OK;
 }
 
+/* What lies behind the mark goes at once and for good, before anything older does. */
+static int32_t
+drop_copied(sa_recovery *r, sa_scanned *s, uint64_t end, bool more)
+{
+    sa_store *store = r->store;
+    const sa_io *io = store->io;
+    int rc = 0;
+    if (end == 0) {
+        remove_segment(store, s);
+        rc = io->sync(io->ctx, store->log_dir);
+    } else if (more) {
+        rc = io->truncate(io->ctx, s->seg->fd, end);
+        rc = rc == 0 ? io->datasync(io->ctx, s->seg->fd) : rc;
+    }
+    if (rc < 0)
+        return sa_error(r->err, EMESH_E_IO, "what was written again could not be dropped from "
+                        "%s/log: %s", store->path, g_strerror(-rc));
+    return EMESH_OK;
+}
+
 /* The old segment ends at the mark; one that keeps nothing goes. */
 static int32_t
 finish_segment(sa_recovery *r, sa_scanned *s)
@@ -221,15 +245,16 @@ finish_segment(sa_recovery *r, sa_scanned *s)
     sa_store *store = r->store;
     sa_segment *seg = s->seg;
     uint64_t end = 0;
+    bool more = false;
     for (guint i = 0; i < s->items->len; i++) {
         const sa_item *item = &g_array_index(s->items, sa_item, i);
         if (item->keep)
             end = item->place + item->size;
+        more = !item->keep;
     }
-    if (end == 0) {
-        remove_segment(store, s);
-        return EMESH_OK;
-    }
+    int32_t code = drop_copied(r, s, end, more);
+    if (code != EMESH_OK || end == 0)
+        return code;
     atomic_store(&seg->end, seg->base + end);
     atomic_store(&seg->synced, seg->base + end);
     seg->clock_us = sa_clock_us(store);
@@ -308,8 +333,10 @@ sa_recover_copy(sa_recovery *r)
     if (code == EMESH_OK && copies && sa_sync_once(store) != EMESH_OK)
         code = sa_error(r->err, EMESH_E_IO, "%s/log could not be synced", store->path);
     sa_point(store->io, "recover-synced");
-    for (guint i = 0; i < r->scanned->len && code == EMESH_OK; i++)
-        code = finish_segment(r, g_ptr_array_index(r->scanned, i));
+    /* The newest first: of what was copied, only an end may be missing when this is cut in turn, or
+     * an offset in what is left would hide the copies of those before it. */
+    for (guint i = r->scanned->len; i > 0 && code == EMESH_OK; i--)
+        code = finish_segment(r, g_ptr_array_index(r->scanned, i - 1));
     if (code != EMESH_OK)
         return code;
     raise_next(store);

@@ -301,11 +301,16 @@ sa_recover_mark(sa_recovery *r)
             }
         }
         bool more = k + 1 < r->scanned->len && r->durable >= s->seg->last;
-        if (s->footer || (s->headless && s->items->len == 0))
+        /* The power may go while a file is made: its name and a part of it are there. */
+        bool unused = s->items->len == 0
+                      && (s->headless || r->durable <= s->seg->base + SA_SEGMENT_HEAD);
+        if (s->footer || unused)
             continue;
-        if (s->size < s->seg->last - s->seg->base && s->stop - s->seg->base >= s->size)
+        /* Recovery cuts a file at the mark, before it seals it. */
+        bool cut = s->size < s->seg->last - s->seg->base && s->stop - s->seg->base >= s->size;
+        if (cut && r->durable > s->seg->base + s->size)
             say_area(r, s->seg, s->size, "the file is cut there");
-        else if (more && !s->closed)
+        else if (!cut && more && !s->closed)
             say_area(r, s->seg, s->stop - s->seg->base, "its end is missing");
     }
 }

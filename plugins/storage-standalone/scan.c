@@ -163,7 +163,8 @@ run(sa_scan *s, bool (*each)(void *ctx, const sa_found *found), void *ctx)
         rc = search(s, found.head_good ? place + 8 : place, &next, &zero);
         if (rc < 0)
             return rc;
-        if (next == UINT64_MAX && zero && !found.head_good)
+        s->torn = next == UINT64_MAX && !zero && s->closed;
+        if (next == UINT64_MAX && (zero || s->torn) && !found.head_good)
             return 0;
         found.size = next == UINT64_MAX ? 0 : next - place;
         if (!each(ctx, &found) || next == UINT64_MAX)

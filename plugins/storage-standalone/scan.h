@@ -31,6 +31,7 @@ typedef struct sa_scan {
     uint64_t stop;   /* LSN where the records end: a footer, or nothing but zeros behind it */
     bool footer;     /* a footer begins at stop */
     bool closed;     /* the closing record was there */
+    bool torn;       /* behind it lies a part of a footer */
     /* window */
     uint8_t *window;
     size_t cap, have;

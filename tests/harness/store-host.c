@@ -40,6 +40,8 @@ struct store_host {
     void *on_results_ctx;
     void (*on_records)(void *ctx, store_reader *r, const emesh_record *records, uint32_t n);
     void *on_records_ctx;
+    void (*on_seen)(void *ctx, const store_reader *r, const char *id, uint64_t offset);
+    void *on_seen_ctx;
     uint32_t works;
 };
 
@@ -212,6 +214,8 @@ host_records(emesh_reader *reader, const emesh_record *records, uint32_t n)
                 r->bad++;
         }
         g_array_append_val(r->seen, one);
+        if (r->h->on_seen != NULL)
+            r->h->on_seen(r->h->on_seen_ctx, r, one.id, one.offset);
     }
     pthread_cond_broadcast(&r->h->wake);
     pthread_mutex_unlock(&r->h->lock);
@@ -705,6 +709,17 @@ store_host_on_results(store_host *h,
     pthread_mutex_lock(&h->lock);
     h->on_results = fn;
     h->on_results_ctx = ctx;
+    pthread_mutex_unlock(&h->lock);
+}
+
+void
+store_host_on_seen(store_host *h,
+                   void (*fn)(void *ctx, const store_reader *r, const char *id, uint64_t offset),
+                   void *ctx)
+{
+    pthread_mutex_lock(&h->lock);
+    h->on_seen = fn;
+    h->on_seen_ctx = ctx;
     pthread_mutex_unlock(&h->lock);
 }
 

@@ -68,6 +68,11 @@ void store_host_on_records(store_host *h,
                            void (*fn)(void *ctx, store_reader *r, const emesh_record *records,
                                       uint32_t n),
                            void *ctx);
+/* Called for each record that is noted, on its lane, before anybody else knows of it. */
+void store_host_on_seen(store_host *h,
+                        void (*fn)(void *ctx, const store_reader *r, const char *id,
+                                   uint64_t offset),
+                        void *ctx);
 
 /* A reader of all partitions; group NULL: alone. Begins all under epoch 1. */
 store_reader *store_host_read(store_host *h, uint32_t lane, struct emesh_topic *topic,
