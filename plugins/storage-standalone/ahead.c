@@ -69,13 +69,12 @@ sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *p, uin
 }
 
 void
-sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset,
-              uint64_t end)
+sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset)
 {
     sa_places places;
     uint64_t from = asked_to(ahead, offset);
-    while (ahead->cold > 0 && from < end && from - offset <= SA_PLACES / 2
-           && sa_lookup(store, part, from, end, SA_PLACES, &places) == SA_LOOK_FOUND) {
+    while (ahead->cold > 0 && from < ahead->end && from - offset <= SA_PLACES / 2
+           && sa_lookup(store, part, from, ahead->end, SA_PLACES, &places) == SA_LOOK_FOUND) {
         sa_ahead_places(store, ahead, &places, 0);
         sa_places_leave(store, &places);
         from = places.offset + places.n;

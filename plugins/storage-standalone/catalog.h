@@ -63,10 +63,11 @@ typedef struct sa_topic {
     uint32_t handles;
     bool deleted;
     bool row_dirty; /* in the keeper's list; keeper->lock */
-    /* cursors on it: lock below; n_waiting is read without it */
+    /* cursors on it: lock below; the numbers are read without it */
     pthread_mutex_t lock;
     struct sa_cursor *cursors;
     _Atomic uint32_t n_waiting;
+    _Atomic uint32_t n_cursors; /* of the list, likewise */
 } sa_topic;
 
 typedef struct sa_group {

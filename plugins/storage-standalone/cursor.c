@@ -29,6 +29,7 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
     pthread_mutex_lock(&c->topic->lock);
     c->topic_next = c->topic->cursors;
     c->topic->cursors = c;
+    atomic_fetch_add(&c->topic->n_cursors, 1);
     pthread_mutex_unlock(&c->topic->lock);
     for (uint32_t i = 0; i < c->n_parts; i++) {
         char name[12];
@@ -208,7 +209,7 @@ sa_cursors_flushed(sa_lane *lane)
     sa_cursor **at = &lane->closing;
     while (*at != NULL) {
         sa_cursor *c = *at;
-        if (lane->flushes > 0 || c->job != NULL || c->inbox.job != NULL
+        if (lane->flushes > 0 || c->job.busy || c->inbox.job != NULL
             || atomic_load(&c->ready) != 0) {
             at = &c->closing_next;
             continue;
@@ -237,6 +238,7 @@ sa_cursor_close(emesh_cursor *cursor, emesh_op *op)
     while (*at != c)
         at = &(*at)->topic_next;
     *at = c->topic_next;
+    atomic_fetch_sub(&topic->n_cursors, 1);
     pthread_mutex_unlock(&topic->lock);
     c->close_op = op;
     sa_inbox_end(c);

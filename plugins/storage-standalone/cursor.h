@@ -7,9 +7,9 @@
  */
 #ifndef SA_CURSOR_H
 #define SA_CURSOR_H
+#include "blocks.h"
 #include "groups.h"
 #include "lane.h"
-#include "reader.h"
 
 #define SA_READ_MAX 256u /* records per call */
 
@@ -25,7 +25,17 @@ typedef struct sa_cpart {
     bool told;      /* CAUGHT_UP was said */
 } sa_cpart;
 
-struct sa_job;
+typedef struct sa_job { /* a read, or a look for a time, on a pool thread */
+    emesh_task task;
+    struct sa_cursor *cursor;
+    sa_ask ask;
+    uint32_t part; /* number in the cursor */
+    uint32_t epoch;
+    uint64_t time_us; /* look-up of START_TIME, else 0 */
+    bool busy;        /* lane's: it is under way */
+    bool shared;      /* through the read blocks */
+} sa_job;
+
 struct sa_inbox_job;
 struct sa_queue;
 
@@ -48,7 +58,7 @@ typedef struct sa_cursor { /* the host's emesh_cursor */
     struct sa_cursor *ready_next;
     _Atomic uint32_t ready; /* in the lane's ready list */
     struct sa_cursor *closing_next;
-    struct sa_job *job;
+    sa_job job; /* one at a time */
     emesh_op *close_op;
     int64_t want_bytes;
     uint32_t want;

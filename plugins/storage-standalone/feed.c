@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Feeding cursors: from the memory tail at once, from disk by a job. Runs on the cursor's lane; a
- * job's first half runs on a pool thread and comes home by post.
+ * Feeding cursors: from the memory tail and from read blocks at once, from disk by a job. Runs on
+ * the cursor's lane; a job's first half runs on a pool thread and comes home by post. What came is
+ * handed over while the next job reads.
  */
 #include "cursor.h"
-#include "reader.h"
 #include "store.h"
 #include <stdlib.h>
-
-typedef struct sa_job {
-    emesh_task task;
-    sa_cursor *cursor;
-    uint32_t part;   /* number in the cursor */
-    uint32_t epoch;
-    uint64_t from, end, next;
-    uint64_t time_us; /* look-up of START_TIME, else 0 */
-    uint64_t max_bytes;
-    uint32_t max, n;
-    sa_ahead ahead;
-    sa_got got[SA_READ_MAX];
-} sa_job;
 
 static void job_home(emesh_task *task, int32_t code);
 
@@ -34,6 +21,14 @@ static uint64_t
 bytes_left(const sa_cursor *c)
 {
     return c->bytes_given ? (uint64_t)MAX(c->want_bytes, 0) : UINT64_MAX;
+}
+
+/* Others read the topic too: what one takes from disk serves all. */
+static bool
+is_shared(const sa_cursor *c)
+{
+    return c->store->blocks.limit > 0
+           && atomic_load_explicit(&c->topic->n_cursors, memory_order_relaxed) > 1;
 }
 
 /* Something can be handed over of this partition now. */
@@ -106,20 +101,92 @@ skip_trimmed(sa_cursor *c, uint32_t i, uint64_t first)
     c->store->st->records(c->reader, &record, 1);
 }
 
+/* [any] The answer is there, or can be had by now. */
+static void
+job_done(sa_ask *ask)
+{
+    sa_job *job = (sa_job *)(void *)((char *)ask - offsetof(sa_job, ask));
+    job->task.run = job_home;
+    job->cursor->store->lp->post(job->cursor->lane->loop, &job->task);
+}
+
 static void
 job_run(emesh_task *task, int32_t code)
 {
     sa_job *job = (sa_job *)(void *)task;
-    sa_cursor *c = job->cursor;
-    sa_partition *part = c->parts[job->part].part;
+    sa_store *store = job->cursor->store;
+    sa_ask *ask = &job->ask;
     (void)code;
-    if (job->time_us != 0)
-        job->next = sa_find_time(c->store, part, job->time_us);
-    else
-        job->n = sa_read(c->store, part, job->from, job->end, job->got, job->max, job->max_bytes,
-                         &job->next, &job->ahead);
-    job->task.run = job_home;
-    c->store->lp->post(c->lane->loop, &job->task);
+    if (job->time_us != 0) {
+        ask->next = sa_find_time(store, ask->part, job->time_us);
+    } else {
+        ask->got = malloc(ask->max * sizeof *ask->got);
+        if (ask->got == NULL)
+            sa_read_pause(); /* it is asked for again */
+        else if (job->shared && !sa_blocks_load(store, ask))
+            return;
+        else if (!job->shared)
+            ask->n = sa_read(store, ask->part, ask->from, ask->end, ask->got, ask->max,
+                             ask->max_bytes, &ask->next, &ask->ahead);
+    }
+    job_done(ask);
+}
+
+static bool
+start_job(sa_cursor *c, uint32_t i, uint64_t time_us)
+{
+    sa_cpart *p = &c->parts[i];
+    sa_job *job = &c->job;
+    if (job->busy)
+        return false;
+    *job = (sa_job){
+        .task.run = job_run, .cursor = c, .part = i, .epoch = p->epoch, .time_us = time_us,
+        .busy = true, .shared = time_us == 0 && is_shared(c),
+        .ask = { .part = p->part, .from = p->next, .next = p->next,
+                 .end = atomic_load(&p->part->visible), .ahead = p->ahead,
+                 .max_bytes = bytes_left(c), .max = time_us != 0 ? 0 : MIN(c->want, SA_READ_MAX),
+                 .done = job_done },
+    };
+    job->ask.ahead.end = job->ask.end;
+    c->want -= job->ask.max; /* given back with the result */
+    if (!job->shared || !sa_blocks_wait(c->store, &job->ask))
+        c->store->lp->work(c->store->host, &job->task);
+    return true;
+}
+
+/* Where the group goes on. False: there is nothing to read now. */
+static bool
+find_place(sa_cursor *c, sa_cpart *p)
+{
+    uint64_t visible = atomic_load(&p->part->visible);
+    if (p->pair == NULL)
+        return p->next < visible;
+    pthread_mutex_lock(&c->group->lock);
+    p->next = MIN(sa_pair_open(p->pair, p->next), visible);
+    pthread_mutex_unlock(&c->group->lock);
+    return p->next < visible;
+}
+
+/* What comes behind n records that are about to be handed over is read meanwhile, when it is on the
+ * disk: within what the reader wants beyond them. */
+static void
+read_on(sa_cursor *c, const sa_got *got, uint32_t n)
+{
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < n; k++)
+        bytes += got[k].bytes;
+    c->want -= n;
+    c->want_bytes -= (int64_t)bytes;
+    for (uint32_t k = 0; k < c->n_parts && may_take(c) && !c->job.busy; k++) {
+        uint32_t i = (c->turn + k) % c->n_parts;
+        sa_cpart *p = &c->parts[i];
+        if (has_more(c, p) && p->next >= atomic_load(&p->part->first) && find_place(c, p)
+            && !sa_tail_has(c->store, p->part, p->next)
+            && !(is_shared(c) && sa_blocks_has(c->store, p->part, p->next)))
+            start_job(c, i, 0);
+    }
+    c->want += n;
+    c->want_bytes += (int64_t)bytes;
 }
 
 static void
@@ -128,50 +195,39 @@ job_home(emesh_task *task, int32_t code)
     sa_job *job = (sa_job *)(void *)task;
     sa_cursor *c = job->cursor;
     sa_cpart *p = &c->parts[job->part];
+    sa_ask ask = job->ask;
     (void)code;
-    c->job = NULL;
-    c->want += job->max;
-    p->ahead = job->ahead;
+    job->busy = false;
+    c->want += ask.max;
+    p->ahead = ask.ahead;
     bool current = p->epoch == job->epoch && p->begun && c->close_op == NULL;
     if (job->time_us != 0) {
         if (current && p->resolving)
-            sa_cursor_resolved(c, job->part, job->next);
-    } else if (current && p->next == job->from) {
-        p->next = job->next;
-        hand_over(c, job->part, job->got, job->n);
-        job->n = 0;
+            sa_cursor_resolved(c, job->part, ask.next);
+    } else if (current && p->next == ask.from) {
+        p->next = ask.next;
+        uint32_t i = job->part; /* the job may be on its way again */
+        read_on(c, ask.got, ask.n);
+        hand_over(c, i, ask.got, ask.n);
+        ask.n = 0;
     }
-    for (uint32_t k = 0; k < job->n; k++)
-        c->store->ev->unref(&job->got[k].event, 1);
-    free(job);
+    for (uint32_t k = 0; k < ask.n; k++)
+        c->store->ev->unref(&ask.got[k].event, 1);
+    free(ask.got);
     if (c->close_op != NULL)
         sa_cursors_flushed(c->lane);
     else
         sa_feed(c);
 }
 
+/* Out of memory: the tail, or blocks that another reader of the topic had read. False: neither. */
 static bool
-start_job(sa_cursor *c, uint32_t i, uint64_t time_us)
+take_at_once(sa_cursor *c, sa_cpart *p, uint64_t end, sa_ask *ask)
 {
-    sa_cpart *p = &c->parts[i];
-    sa_job *job = c->job == NULL ? malloc(sizeof *job) : NULL;
-    if (job == NULL)
-        return false;
-    memset(job, 0, offsetof(sa_job, got));
-    job->task.run = job_run;
-    job->cursor = c;
-    job->part = i;
-    job->epoch = p->epoch;
-    job->from = p->next;
-    job->end = atomic_load(&p->part->visible);
-    job->time_us = time_us;
-    job->ahead = p->ahead;
-    job->max_bytes = bytes_left(c);
-    job->max = time_us != 0 ? 0 : MIN(c->want, SA_READ_MAX);
-    c->want -= job->max; /* given back with the result */
-    c->job = job;
-    c->store->lp->work(c->store->host, &job->task);
-    return true;
+    ask->n = sa_tail_get(c->store, p->part, p->next, end, ask->got, ask->max, ask->max_bytes);
+    if (ask->n > 0)
+        ask->next = ask->got[ask->n - 1].offset + 1;
+    return ask->n > 0 || (is_shared(c) && sa_blocks_get(c->store, ask));
 }
 
 /* One step for one partition. True: it may have more. */
@@ -185,22 +241,17 @@ feed_part(sa_cursor *c, uint32_t i)
         skip_trimmed(c, i, first);
         return true;
     }
-    uint64_t visible = atomic_load(&p->part->visible);
-    if (p->pair != NULL) {
-        pthread_mutex_lock(&c->group->lock);
-        p->next = MIN(sa_pair_open(p->pair, p->next), visible);
-        pthread_mutex_unlock(&c->group->lock);
-        if (p->next >= visible)
-            return false;
-    }
-    uint32_t n = sa_tail_get(c->store, p->part, p->next, visible, got,
-                             MIN(c->want, SA_READ_MAX), bytes_left(c));
-    if (n == 0) {
+    if (!find_place(c, p))
+        return false;
+    sa_ask ask = { .part = p->part, .from = p->next, .got = got, .max_bytes = bytes_left(c),
+                   .max = MIN(c->want, SA_READ_MAX) };
+    if (!take_at_once(c, p, atomic_load(&p->part->visible), &ask)) {
         start_job(c, i, 0);
         return false;
     }
-    p->next = got[n - 1].offset + 1;
-    hand_over(c, i, got, n);
+    p->next = ask.next;
+    read_on(c, got, ask.n);
+    hand_over(c, i, got, ask.n);
     return true;
 }
 
@@ -243,7 +294,7 @@ any_more(const sa_cursor *c)
 static void
 resolve_next(sa_cursor *c)
 {
-    for (uint32_t i = 0; i < c->n_parts && c->job == NULL; i++) {
+    for (uint32_t i = 0; i < c->n_parts && !c->job.busy; i++) {
         if (c->parts[i].begun && c->parts[i].resolving)
             start_job(c, i, c->parts[i].time_us);
     }
@@ -263,7 +314,7 @@ sa_feed(sa_cursor *c)
                 more |= feed_part(c, i);
         }
         c->turn = c->n_parts > 0 ? (c->turn + 1) % c->n_parts : 0;
-        if (more || !may_take(c) || c->job != NULL)
+        if (more || !may_take(c) || c->job.busy)
             continue;
         wait_for_more(c);
         more = any_more(c); /* became visible in between, and nobody woke us */

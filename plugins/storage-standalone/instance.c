@@ -28,6 +28,7 @@ sa_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out,
         .checkpoint_ns = (uint64_t)number(api, cfg, "checkpoint-interval"),
         .roll_ns = (uint64_t)number(api, cfg, "segment-age"),
         .tail_bytes = (uint64_t)number(api, cfg, "tail-bytes"),
+        .shared_bytes = (uint64_t)number(api, cfg, "shared-bytes"),
         .max_partitions = (uint32_t)number(api, cfg, "max-partitions"),
     };
     uint64_t small = (uint64_t)number(api, cfg, "test-segment-size");

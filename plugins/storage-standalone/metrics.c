@@ -24,6 +24,8 @@ static const sa_metric_row rows[] = {
     ROW(handovers, "", "times the writer thread took over from a lane"),
     ROW(reads, "", "reads from the log"),
     ROW(read_bytes, "bytes", "bytes read from the log by readers"),
+    ROW(shared_records, "", "events given to readers out of blocks that another reader had read"),
+    ROW(shared_loads, "", "blocks of events read for all readers of a topic"),
     ROW(sealed, "", "log files closed with their index"),
     ROW(checkpoints, "", "checkpoints committed"),
     ROW(unlinked, "", "dead log files deleted"),

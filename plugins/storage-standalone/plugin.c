@@ -31,6 +31,8 @@ static const emesh_option options[] = {
       .help = "How often progress goes into the index, so that a start reads less of the log." },
     { .name = "tail-bytes", .type = SIZE, .value = "16MiB", .min = 64 * KIB, .max = 16 * GIB,
       .help = "Newest events kept in memory for readers near the end." },
+    { .name = "shared-bytes", .type = SIZE, .value = "16MiB", .min = 0, .max = 16 * GIB,
+      .help = "Events read from disk that are kept for other readers of their topic; 0 is none." },
     { .name = "max-partitions", .type = EMESH_OPT_INT, .value = "10000", .min = 1, .max = 1000000,
       .help = "Partitions of all topics together; a topic beyond it is refused." },
     { .name = "min-free", .type = SIZE, .value = "0", .min = 0, .max = 1024 * GIB,

@@ -102,8 +102,8 @@ note_damage(struct sa_store *store, sa_partition *part, const sa_places *p, uint
            (unsigned long long)p->seg->base);
 }
 
-static void
-wait_a_little(void)
+void
+sa_read_pause(void)
 {
     struct timespec wait = { 0, 20000000 };
     nanosleep(&wait, NULL);
@@ -119,7 +119,7 @@ read_patiently(struct sa_store *store, sa_partition *part, const sa_places *p, u
         *got = read_one(store, part, p, i, w);
         if (got->event != NULL || !w->short_of_memory)
             return true;
-        wait_a_little();
+        sa_read_pause();
     }
     return false;
 }
@@ -133,7 +133,7 @@ look(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end, 
         sa_look found = sa_lookup(store, part, offset, end, max, places);
         if (found != SA_LOOK_ERROR)
             return found;
-        wait_a_little();
+        sa_read_pause();
     }
     return SA_LOOK_ERROR;
 }
@@ -178,7 +178,7 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
     free(w.bytes);
     if (ahead != NULL) {
         ahead->cold -= MIN(ahead->cold, n);
-        sa_ahead_next(store, part, ahead, *next, end);
+        sa_ahead_next(store, part, ahead, *next);
     }
     return n;
 }

@@ -33,6 +33,7 @@ void sa_places_leave(struct sa_store *store, sa_places *places);
 /* What a reader asked the system to fetch before it is read. */
 typedef struct sa_ahead {
     uint64_t to;   /* offsets below it are asked for */
+    uint64_t end;  /* none from it on is */
     uint32_t cold; /* so many more records count as not in the page cache: the last ones were not */
 } sa_ahead;
 
@@ -49,8 +50,9 @@ void sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n);
 /* Of a cold reader: what is still to be read of places behind number i is asked for. */
 void sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *places, uint32_t i);
 /* The run at offset, which is read next. */
-void sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset,
-                   uint64_t end);
+void sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset);
+/* Some ms, before what memory or descriptors were short for is tried again. */
+void sa_read_pause(void);
 
 /* The event at a place of a segment in use; NULL when there is none or it is damaged. Given. */
 const emesh_event *sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place,

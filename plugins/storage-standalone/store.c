@@ -91,6 +91,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
     sa_segs_init(&store->segs);
     sa_catalog_init(&store->cat);
     sa_vectors_init(&store->vectors);
+    sa_blocks_init(&store->blocks, opt->shared_bytes);
     sa_keeper_init(&store->keeper);
     sa_holds_init(&store->holds);
     sa_log_init(store);
@@ -208,6 +209,7 @@ sa_store_free(sa_store *store)
 {
     sa_rows_close(store);
     sa_segs_clear(store);
+    sa_blocks_clear(store);
     sa_catalog_clear(store);
     sa_vectors_clear(&store->vectors);
     sa_tail_clear(store);

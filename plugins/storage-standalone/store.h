@@ -2,11 +2,12 @@
  *
  * The instance: everything one folder needs, put together. Modules reach each other through it.
  *
- * Locks, outermost first: holds → segs → topic → group → cat; log and tail are leaves. None is
+ * Locks, outermost first: holds → segs → topic → group → cat; log, tail and blocks are leaves. None is
  * held across a system call on the log.
  */
 #ifndef SA_STORE_H
 #define SA_STORE_H
+#include "blocks.h"
 #include "catalog.h"
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/kind-storage.h"
@@ -29,6 +30,7 @@ typedef struct sa_options {
     uint64_t sync_bytes;
     uint64_t checkpoint_ns;
     uint64_t tail_bytes;
+    uint64_t shared_bytes; /* of read blocks; 0: none */
     uint64_t roll_ns;
     uint32_t max_partitions;
 } sa_options;
@@ -36,6 +38,7 @@ typedef struct sa_options {
 typedef struct sa_stats { /* counted for status, metrics and tests */
     _Atomic uint64_t writes, write_bytes, syncs, records, commits;
     _Atomic uint64_t reads, read_bytes, scanned_bytes;
+    _Atomic uint64_t shared_records, shared_loads; /* of read blocks: given, made */
     _Atomic uint64_t damaged, torn, quarantined, recopied;
     _Atomic uint64_t memory_lost; /* answered at level memory, then not written */
     _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
@@ -64,6 +67,7 @@ typedef struct sa_store {
     sa_tail tail;
     sa_catalog cat;
     sa_vectors vectors;
+    sa_blocks blocks;
     sa_rows rows;
     sa_keeper keeper;
     sa_holds holds;

@@ -177,6 +177,15 @@ sa_tail_get(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_
     return n;
 }
 
+bool
+sa_tail_has(struct sa_store *store, sa_partition *part, uint64_t offset)
+{
+    pthread_mutex_lock(&store->tail.lock);
+    bool has = part->tail_n > 0 && offset >= part->tail_base;
+    pthread_mutex_unlock(&store->tail.lock);
+    return has;
+}
+
 void
 sa_tail_drop(struct sa_store *store, sa_partition *part)
 {

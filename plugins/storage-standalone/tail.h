@@ -55,6 +55,7 @@ void sa_tail_push(struct sa_store *store, const sa_tail_new *items, uint32_t n);
 /* Up to max references of part from offset on, below end. 0: offset is not in the tail. */
 uint32_t sa_tail_get(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t end,
                      sa_got *out, uint32_t max, uint64_t max_bytes);
+bool sa_tail_has(struct sa_store *store, sa_partition *part, uint64_t offset);
 /* Forgets what the tail has of part. */
 void sa_tail_drop(struct sa_store *store, sa_partition *part);
 

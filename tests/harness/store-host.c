@@ -388,7 +388,8 @@ store_host_options(void)
     return (sa_options){ .segment_size = 64u << 10, .map_size = 64u << 20, .min_free = 1u << 20,
                          .sync_interval_ns = 1000000000u, .sync_bytes = 16u << 20,
                          .checkpoint_ns = 10000000000u, .roll_ns = 3600000000000u,
-                         .tail_bytes = 16u << 20, .max_partitions = 10000 };
+                         .tail_bytes = 16u << 20, .shared_bytes = 16u << 20,
+                         .max_partitions = 10000 };
 }
 
 typedef struct on_lane {
