@@ -281,6 +281,8 @@ first_looks(tool *t)
         f->empty = true;
         int rc = tool_scan(t, f, &scan, look, &l);
         f->end = scan.stop;
+        if (scan.footer) /* it is begun only when everything before it is durable */
+            t->durable = MAX(t->durable, scan.stop);
         if (rc < 0)
             return t->failed != 0 ? t->failed
                                   : tool_say("%s/log/%s could not be read: %s", t->path, f->name,

@@ -40,27 +40,30 @@ sorted(const tool_footer *footer)
 }
 
 static const char *
-check_parts(const tool *t, const tool_file *f, const tool_footer *footer)
+check_parts(const tool_file *f, tool_footer *footer)
 {
     const sa_trailer *tr = &footer->t;
     const uint8_t *prints = footer->block + (8ull * tr->prints - footer->place);
     const uint8_t *cat = footer->block + (8ull * tr->cat - footer->place);
     tool_names names;
-    (void)t;
-    if (!f->foot_ok)
-        return "the head of its footer";
-    if (!vectors_ok(footer))
-        return "the places in its footer";
-    if (sa_crc32c(0, prints, (size_t)SA_FOOT_PRINT * tr->n_prints) != tr->prints_crc)
-        return "the fingerprints in its footer";
-    if (!sorted(footer))
-        return "the order in its footer";
-    if (sa_crc32c(0, cat, tr->cat_bytes) != tr->cat_crc)
-        return "the catalogue in its footer";
+    bool order = sorted(footer);
+    footer->places_ok = order && vectors_ok(footer);
+    footer->prints_ok = order
+                        && sa_crc32c(0, prints, (size_t)SA_FOOT_PRINT * tr->n_prints)
+                               == tr->prints_crc;
     tool_names_init(&names);
-    bool entries = tool_names_read(&names, cat, tr->cat_bytes, true);
+    bool entries = sa_crc32c(0, cat, tr->cat_bytes) == tr->cat_crc
+                   && tool_names_read(&names, cat, tr->cat_bytes, true);
     tool_names_clear(&names);
-    return entries ? NULL : "the catalogue in its footer";
+    if (!order)
+        return "its footer is not in order";
+    if (!footer->places_ok)
+        return "the places of records in its footer are damaged";
+    if (!footer->prints_ok)
+        return "the fingerprints in its footer are damaged";
+    if (!entries)
+        return "the catalogue in its footer is damaged";
+    return f->foot_ok ? NULL : "the head of its footer is damaged";
 }
 
 sa_entry *
@@ -101,12 +104,12 @@ tool_footer_load(tool *t, tool_file *f, tool_footer *footer)
     if (!read || !sa_dir_ok(dir, tr)) {
         g_clear_pointer(&footer->block, g_free);
         footer->t.n_dir = footer->t.n_prints = 0;
-        return read ? "the directory in its footer" : "its footer cannot be read";
+        return read ? "the directory in its footer is damaged" : "its footer cannot be read";
     }
     footer->dir = g_new(sa_entry, tr->n_dir + 1u);
     for (uint32_t i = 0; i < tr->n_dir; i++)
         sa_entry_read(dir + (size_t)SA_FOOT_ENTRY * i, &footer->dir[i]);
-    return check_parts(t, f, footer);
+    return check_parts(f, footer);
 }
 
 void

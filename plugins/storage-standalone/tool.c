@@ -51,7 +51,7 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(tool *t);
-    } commands[] = { { "dump", tool_dump }, { "stats", tool_stats } };
+    } commands[] = { { "check", tool_check }, { "dump", tool_dump }, { "stats", tool_stats } };
     tool t = { .opt = { .partition = -1, .from = -1, .to = -1, .limit = -1 }, .out = stdout,
                .dir = -1, .log_dir = -1 };
     int code = TOOL_FAILED;

@@ -158,6 +158,7 @@ typedef struct tool_footer { /* of one file, in memory */
     uint64_t place; /* of block[0] */
     sa_trailer t;
     sa_entry *dir;
+    bool places_ok, prints_ok; /* can be used */
 } tool_footer;
 /* Its directory alone; NULL: it cannot be used. Given: g_free. */
 sa_entry *tool_dir_load(tool *t, tool_file *f, uint32_t *n);
@@ -214,6 +215,34 @@ bool tool_record_about(tool *t, const sa_rec_head *head, const uint8_t *body, co
                        gint64 partition);
 /* "topic orders, partition 0"; given. */
 char *tool_part_text(const tool *t, uint32_t id);
+
+/* ---- check ---- */
+typedef struct tool_damage {
+    const char *what; /* for programs: header, record, unit, footer, file, index, … */
+    const char *text; /* for people, lower case, no stop */
+    const tool_file *f; /* NULL: of the index */
+    uint64_t place, size; /* in the file */
+    bool record;      /* the rest says which */
+    uint8_t type;     /* 0: unknown */
+    uint32_t partition;
+    uint64_t offset;
+} tool_damage;
+void tool_damaged(tool *t, const tool_damage *d);
+/* What is no damage and worth a word. f may be NULL. */
+void tool_note(tool *t, const tool_file *f, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+typedef struct tool_done { /* tokens whose HOLD_DONE is in the log behind the checkpoint */
+    GHashTable *tokens;
+} tool_done;
+typedef struct tool_sum {
+    uint64_t records; /* checked */
+    uint64_t above;   /* whole, but above the durable mark */
+} tool_sum;
+/* tool-check-segment.c: one file. 0 or TOOL_FAILED. */
+int tool_check_segment(tool *t, tool_file *f, const tool_file *next, tool_done *done,
+                       tool_sum *sum);
+/* tool-check-index.c: rows against footers and records. */
+void tool_check_index(tool *t, const tool_done *done);
 
 /* ---- the commands; each returns the exit code ---- */
 int tool_check(tool *t);
