@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define MAGIC "EventMesh0000"
 #define MAGIC_LEN (sizeof MAGIC - 1)
@@ -77,78 +80,112 @@ frame_read(frame *f, const char *data, size_t n)
     return 1;
 }
 
-/* Adds magic, lengths and header; the caller adds body_len bytes. */
 static void
-write_head(bytes *out, const char *cmd, const char *seq, const char *props, size_t body_len)
+add_text(bytes *out, const char *text)
 {
-    char header[512];
-    int n = snprintf(header, sizeof header,
-                     "{\"cmd\":\"%s\",\"code\":0,\"seq\":\"%s\",\"properties\":%s,"
-                     "\"command\":\"%s\"}", cmd, seq, props, cmd);
-    uint32_t lengths[2] = { htonl((uint32_t)(MAGIC_LEN + (size_t)n + body_len)),
-                            htonl((uint32_t)n) };
-    bytes_add(out, MAGIC, MAGIC_LEN);
-    bytes_add(out, lengths, sizeof lengths);
-    bytes_add(out, header, (size_t)n);
+    bytes_add(out, text, strlen(text));
+}
+
+/* Adds magic, lengths and header, which begins at the returned offset; the caller adds the body and
+ * ends the frame. */
+static size_t
+begin_frame(bytes *out, const char *cmd, const char *seq, const char *props)
+{
+    bytes_room(out, 1024); /* what waits moves to the front now, and not between the pieces */
+    size_t at = out->end;
+    bytes_add(out, MAGIC "--------", HEAD_LEN);
+    add_text(out, "{\"cmd\":\"");
+    add_text(out, cmd);
+    add_text(out, "\",\"code\":0,\"seq\":\"");
+    add_text(out, seq);
+    add_text(out, "\",\"properties\":");
+    add_text(out, props);
+    add_text(out, ",\"command\":\"");
+    add_text(out, cmd);
+    add_text(out, "\"}");
+    return at;
+}
+
+static void
+end_frame(char *begin, size_t header_len, size_t body_len)
+{
+    uint32_t lengths[2] = { htonl((uint32_t)(MAGIC_LEN + header_len + body_len)),
+                            htonl((uint32_t)header_len) };
+    memcpy(begin + MAGIC_LEN, lengths, sizeof lengths);
 }
 
 void
 frame_write(bytes *out, const char *cmd, const char *seq, const char *props, const char *body,
             size_t body_len)
 {
-    write_head(out, cmd, seq, props, body_len);
+    size_t at = begin_frame(out, cmd, seq, props), header_len = out->end - at - HEAD_LEN;
+    end_frame(out->data + at, header_len, body_len);
     bytes_add(out, body, body_len);
 }
 
-/* How far it is to the next quote or backslash; bodies are mostly filler, so not byte by byte. */
-static size_t
-plain(const char *p, size_t n)
+/* Bodies are mostly filler: bytes that need no backslash are copied by the piece. */
+#ifdef __SSE2__
+#define PIECE 16
+static bool
+is_plain(const char *p)
 {
-    const char *quote = memchr(p, '"', n);
-    size_t most = quote != NULL ? (size_t)(quote - p) : n;
-    const char *backslash = memchr(p, '\\', most);
-    return backslash != NULL ? (size_t)(backslash - p) : most;
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    return _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                          _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')))) == 0;
 }
+#else
+#define PIECE 8
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+static bool
+is_plain(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t quote = w ^ EACH('"'), backslash = w ^ EACH('\\');
+    return ((((quote - EACH(1)) & ~quote) | ((backslash - EACH(1)) & ~backslash)) & EACH(0x80)) == 0;
+}
+#endif
 
 void
 frame_write_ack(bytes *out, const char *cmd, const char *seq, const frame *push)
 {
+    size_t room = 1024 + 2 * push->body_len + 2;
+    bytes_room(out, room);
+    size_t at = begin_frame(out, cmd, seq, "{}"), header_len = out->end - at - HEAD_LEN;
     const char *p = push->body, *end = p + push->body_len;
-    size_t escapes = 0;
-    for (p += plain(p, push->body_len); p < end; p += 1 + plain(p + 1, (size_t)(end - p - 1)))
-        escapes++;
-    write_head(out, cmd, seq, "{}", push->body_len + escapes + 2);
-    char *to = bytes_room(out, push->body_len + escapes + 2);
+    char *to = out->data + out->end, *begin = to;
     *to++ = '"';
-    for (p = push->body; p < end;) {
-        size_t n = plain(p, (size_t)(end - p));
-        memcpy(to, p, n);
-        to += n;
-        p += n;
-        if (p < end) {
-            *to++ = '\\';
+    while (p < end) {
+        if (end - p >= PIECE && is_plain(p)) {
+            memcpy(to, p, PIECE);
+            to += PIECE;
+            p += PIECE;
+            continue;
+        }
+        for (int i = 0; i < PIECE && p < end; i++) {
+            if (*p == '"' || *p == '\\')
+                *to++ = '\\';
             *to++ = *p++;
         }
     }
-    *to = '"';
-    out->end += push->body_len + escapes + 2;
+    *to++ = '"';
+    out->end += (size_t)(to - begin);
+    end_frame(out->data + at, header_len, (size_t)(to - begin));
 }
 
 /* Where the value of a top-level member begins; the daemon writes no space in its headers, and no
  * member name stands in a value before these. */
 static const char *
-member(const frame *f, const char *name)
+member(const frame *f, const char *key, size_t len)
 {
-    char key[64];
-    int n = snprintf(key, sizeof key, "\"%s\":", name);
-    const char *at = memmem(f->header, f->header_len, key, (size_t)n);
-    return at != NULL ? at + n : NULL;
+    const char *at = memmem(f->header, f->header_len, key, len);
+    return at != NULL ? at + len : NULL;
 }
 
 bool
-frame_text(const frame *f, const char *name, char *value, size_t size)
+frame_text(const frame *f, const char *key, char *value, size_t size)
 {
-    const char *at = member(f, name), *limit = f->header + f->header_len;
+    const char *at = member(f, key, strlen(key)), *limit = f->header + f->header_len;
     if (at == NULL || at == limit || *at != '"')
         return false;
     const char *end = memchr(at + 1, '"', (size_t)(limit - at - 1));
@@ -162,6 +199,6 @@ frame_text(const frame *f, const char *name, char *value, size_t size)
 int
 frame_code(const frame *f)
 {
-    const char *at = member(f, "code");
+    const char *at = member(f, "\"code\":", 7);
     return at != NULL ? atoi(at) : -1;
 }

@@ -30,7 +30,7 @@ void frame_write(bytes *out, const char *cmd, const char *seq, const char *props
                  size_t body_len);
 /* Adds the acknowledgement of a push as the Java SDK writes it: the pushed body as a JSON string. */
 void frame_write_ack(bytes *out, const char *cmd, const char *seq, const frame *push);
-/* The text value of a header member, copied. false: absent or too long. */
-bool frame_text(const frame *f, const char *name, char *value, size_t size);
+/* The text value of a header member, copied; key is "\"name\":". false: absent or too long. */
+bool frame_text(const frame *f, const char *key, char *value, size_t size);
 /* Its "code". */
 int frame_code(const frame *f);

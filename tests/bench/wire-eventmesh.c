@@ -12,7 +12,7 @@
 #define SEQ_MARK "b@@@@@@@@@@@@@@@@"
 #define TOPIC_DIGITS 6
 
-enum { AT_SEQ, AT_STAMP, AT_TOPIC };
+enum { AT_SEQ, AT_STAMP, AT_TOPIC, AT_BODY };
 
 /* Before the run: one request, waited for. */
 static void
@@ -101,24 +101,38 @@ on_ack(load *l, client *c, const frame *f, uint64_t at)
 {
     char seq[24];
     bool good = frame_code(f) == 0;
-    if (!frame_text(f, "seq", seq, sizeof seq) || seq[0] != 'b')
+    if (!frame_text(f, "\"seq\":", seq, sizeof seq) || seq[0] != 'b')
         load_die("an ack without a sequence of ours");
     if (!good && l->refused == 0)
         fprintf(stderr, "emload: refused: %.*s\n", (int)f->header_len, f->header);
     load_acked(l, c, strtoull(seq + 1, NULL, 16) & ((UINT64_C(1) << 48) - 1), good, at);
 }
 
+/* The text of an event in a push: mostly where it was in the last one. */
+static const char *
+body_text(load *l, const frame *f)
+{
+    static const char key[] = "\"body\":\"";
+    size_t len = sizeof key - 1, last = l->patch[AT_BODY];
+    if (last + len > f->body_len || memcmp(f->body + last, key, len) != 0) {
+        const char *at = memmem(f->body, f->body_len, key, len);
+        if (at == NULL)
+            return NULL;
+        last = l->patch[AT_BODY] = (size_t)(at - f->body);
+    }
+    return last + len + STAMP_LEN <= f->body_len ? f->body + last + len : NULL;
+}
+
 static void
 on_push(load *l, client *c, const frame *f, const char *cmd, uint64_t at)
 {
     char seq[64];
-    const char *body = memmem(f->body, f->body_len, "\"body\":\"", 8);
-    if (!frame_text(f, "seq", seq, sizeof seq) || body == NULL ||
-        (size_t)(f->body + f->body_len - body) < 8 + STAMP_LEN)
+    const char *body = body_text(l, f);
+    if (body == NULL || !frame_text(f, "\"seq\":", seq, sizeof seq))
         load_die("a push that is none of ours");
     frame_write_ack(&c->out, cmd, seq, f);
     c->dirty = true;
-    load_arrived(l, body + 8, at);
+    load_arrived(l, body, at);
 }
 
 static void
@@ -129,7 +143,7 @@ em_input(load *l, client *c, uint64_t at)
     errno = 0;
     while ((found = frame_read(&f, c->in.data + c->in.start, bytes_len(&c->in))) == 1) {
         char cmd[64];
-        if (!frame_text(&f, "cmd", cmd, sizeof cmd))
+        if (!frame_text(&f, "\"cmd\":", cmd, sizeof cmd))
             load_die("a frame without command");
         if (strcmp(cmd, "ASYNC_MESSAGE_TO_SERVER_ACK") == 0)
             on_ack(l, c, &f, at);
