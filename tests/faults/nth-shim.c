@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * LD_PRELOAD: the n-th call of one kind fails with an errno, or calls of that kind take longer. A
+ * sync that fails may take with it what it covered, as ext4, XFS and btrfs do: the pages count as
+ * clean and are never written. See README.md. Any thread; one lock around counter and table. (State
+ * is static: a preloaded library has no other place.)
+ */
+#undef _FILE_OFFSET_BITS /* both names of each call are ours, so none may be an alias here */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILES 256u
+
+typedef struct notes { /* little-endian u64s in NTH_SHIM_NOTES */
+    char magic[8];     /* "EMNTH001" */
+    uint64_t calls;    /* of the kind, seen */
+    uint64_t failed;   /* made to fail */
+    uint64_t dropped;  /* bytes taken back */
+    uint64_t full;     /* files that found no place in the table: the test must fail */
+} notes;
+
+typedef struct span { /* of a file: written since the last sync that succeeded began */
+    dev_t dev;
+    ino_t inode;
+    uint64_t from, to;
+} span;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static notes none, *table = &none;
+static const char *kind = "", *folder = "/", *drop; /* what names end in whose bytes go */
+static uint64_t nth, times = 1, delay_ms;
+static int error;
+static span spans[FILES];
+static unsigned n_spans;
+
+static int
+error_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        int error;
+    } known[] = { { "EIO", EIO }, { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT }, { "EFBIG", EFBIG },
+                  { "EROFS", EROFS }, { "ENOMEM", ENOMEM }, { "EMFILE", EMFILE } };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, name) == 0)
+            return known[i].error;
+    abort();
+}
+
+static uint64_t
+number(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void
+start(void)
+{
+    const char *file = getenv("NTH_SHIM_NOTES"), *name = getenv("NTH_SHIM_ERROR");
+    if (getenv("NTH_SHIM_CALL") != NULL)
+        kind = getenv("NTH_SHIM_CALL");
+    if (getenv("NTH_SHIM_FOLDER") != NULL)
+        folder = getenv("NTH_SHIM_FOLDER");
+    nth = number("NTH_SHIM_N", 0);
+    times = number("NTH_SHIM_TIMES", 1);
+    delay_ms = number("NTH_SHIM_DELAY_MS", 0);
+    drop = getenv("NTH_SHIM_DROP");
+    error = error_of(name != NULL ? name : "EIO");
+    if (file == NULL)
+        return;
+    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(notes)) < 0)
+        abort();
+    table = mmap(NULL, sizeof(notes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (table == MAP_FAILED)
+        abort();
+    memcpy(table->magic, "EMNTH001", 8);
+}
+
+static void *
+next_of(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    pthread_once(&once, start);
+    if (found == NULL)
+        abort();
+    return found;
+}
+
+#define NEXT(type, name)                                  \
+    static type next;                                     \
+    if (__atomic_load_n(&next, __ATOMIC_ACQUIRE) == NULL) \
+        __atomic_store_n(&next, (type)next_of(name), __ATOMIC_RELEASE)
+
+/* Does it lie in the watched folder, and does its name end so? */
+static bool
+named(int fd, const char *end)
+{
+    char link[64], path[512];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    size_t len = strlen(end);
+    if (n < 0 || (size_t)n < len)
+        return false;
+    path[n] = '\0';
+    return strncmp(path, folder, strlen(folder)) == 0 && strcmp(path + n - len, end) == 0;
+}
+
+static bool
+watched(int fd)
+{
+    return named(fd, "");
+}
+
+/* Counts a call of a kind; true: it is to fail. A delay is taken here. */
+static bool
+fails(const char *call)
+{
+    if (strcmp(call, kind) != 0)
+        return false;
+    pthread_mutex_lock(&lock);
+    uint64_t number_of_this = ++table->calls;
+    bool meant = nth == 0 || (number_of_this >= nth && number_of_this < nth + times);
+    bool fail = meant && delay_ms == 0 && nth != 0;
+    table->failed += fail;
+    pthread_mutex_unlock(&lock);
+    if (meant && delay_ms != 0) {
+        struct timespec ts = { (time_t)(delay_ms / 1000), (long)(delay_ms % 1000) * 1000000 };
+        nanosleep(&ts, NULL);
+    }
+    return fail;
+}
+
+/* ---- what a failed sync takes with it ---- */
+
+/* lock held */
+static span *
+span_of(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    for (unsigned i = 0; i < n_spans; i++)
+        if (spans[i].inode == st.st_ino && spans[i].dev == st.st_dev)
+            return &spans[i];
+    if (n_spans == FILES) {
+        table->full++;
+        return NULL;
+    }
+    spans[n_spans] = (span){ .dev = st.st_dev, .inode = st.st_ino, .from = UINT64_MAX };
+    return &spans[n_spans++];
+}
+
+static void
+writes(int fd, uint64_t place, uint64_t n)
+{
+    if (drop == NULL || !named(fd, drop))
+        return;
+    pthread_mutex_lock(&lock);
+    span *s = span_of(fd);
+    if (s != NULL && place < s->from)
+        s->from = place;
+    if (s != NULL && place + n > s->to)
+        s->to = place + n;
+    pthread_mutex_unlock(&lock);
+}
+
+/* The bytes are gone: nothing but zeros was there, the log is written once and forward. */
+static void
+take_back(int fd)
+{
+    static const char zeros[4096];
+    pthread_mutex_lock(&lock);
+    span *s = span_of(fd), was = s != NULL ? *s : (span){ .from = UINT64_MAX };
+    if (s != NULL)
+        *s = (span){ .dev = was.dev, .inode = was.inode, .from = UINT64_MAX };
+    pthread_mutex_unlock(&lock);
+    for (uint64_t at = was.from; at < was.to; at += sizeof zeros) {
+        size_t n = was.to - at < sizeof zeros ? (size_t)(was.to - at) : sizeof zeros;
+        if (syscall(SYS_pwrite64, fd, zeros, n, at) != (ssize_t)n)
+            abort();
+        __atomic_fetch_add(&table->dropped, n, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- the calls ---- */
+
+#define WRAP __attribute__((visibility("default")))
+typedef ssize_t (*pwrite_fn)(int, const void *, size_t, off_t);
+typedef ssize_t (*pwritev_fn)(int, const struct iovec *, int, off_t);
+typedef int (*sync_fn)(int);
+typedef int (*rename_fn)(const char *, const char *);
+typedef int (*renameat_fn)(int, const char *, int, const char *);
+
+WRAP ssize_t pwrite(int fd, const void *bytes, size_t n, off_t place);
+WRAP ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t place);
+WRAP ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t place);
+
+WRAP ssize_t
+pwrite(int fd, const void *bytes, size_t n, off_t place)
+{
+    NEXT(pwrite_fn, "pwrite");
+    if (watched(fd) && fails("pwrite")) {
+        errno = error;
+        return -1;
+    }
+    writes(fd, (uint64_t)place, n);
+    return next(fd, bytes, n, place);
+}
+
+WRAP ssize_t
+pwrite64(int fd, const void *bytes, size_t n, off_t place)
+{
+    return pwrite(fd, bytes, n, place);
+}
+
+WRAP ssize_t
+pwritev(int fd, const struct iovec *iov, int n, off_t place)
+{
+    NEXT(pwritev_fn, "pwritev");
+    uint64_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += iov[i].iov_len;
+    if (watched(fd) && fails("pwrite")) {
+        errno = error;
+        return -1;
+    }
+    writes(fd, (uint64_t)place, bytes);
+    return next(fd, iov, n, place);
+}
+
+WRAP ssize_t
+pwritev64(int fd, const struct iovec *iov, int n, off_t place)
+{
+    return pwritev(fd, iov, n, place);
+}
+
+static int
+syncs(int fd, const char *call, sync_fn next)
+{
+    if (watched(fd) && fails(call)) {
+        if (drop != NULL && named(fd, drop))
+            take_back(fd);
+        errno = error;
+        return -1;
+    }
+    if (drop == NULL || !named(fd, drop))
+        return next(fd);
+    pthread_mutex_lock(&lock);
+    span *s = span_of(fd), was = s != NULL ? *s : (span){ .from = UINT64_MAX };
+    if (s != NULL)
+        *s = (span){ .dev = was.dev, .inode = was.inode, .from = UINT64_MAX };
+    pthread_mutex_unlock(&lock);
+    return next(fd);
+}
+
+WRAP int
+fdatasync(int fd)
+{
+    NEXT(sync_fn, "fdatasync");
+    return syncs(fd, "fdatasync", next);
+}
+
+WRAP int
+fsync(int fd)
+{
+    NEXT(sync_fn, "fsync");
+    return syncs(fd, "fsync", next);
+}
+
+WRAP int
+rename(const char *from, const char *to)
+{
+    NEXT(rename_fn, "rename");
+    if (strncmp(to, folder, strlen(folder)) == 0 && fails("rename")) {
+        errno = error;
+        return -1;
+    }
+    return next(from, to);
+}
+
+WRAP int
+renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    NEXT(renameat_fn, "renameat");
+    if (watched(to_dir) && fails("rename")) {
+        errno = error;
+        return -1;
+    }
+    return next(from_dir, from, to_dir, to);
+}
