@@ -130,34 +130,35 @@ copied(sa_batch *batch, int32_t code)
         c->code = code;
 }
 
-/* Bodies of a unit, back to back in one block. */
+/* The bytes of items that lie back to back; NULL: not readable, or not what they were. */
 static uint8_t *
-read_bodies(sa_recovery *r, sa_scanned *s, guint first, guint n)
+read_run(sa_recovery *r, sa_scanned *s, guint first, guint n)
 {
-    size_t size = 0;
-    for (guint i = first; i < first + n; i++)
-        size += sa_pad8(g_array_index(s->items, sa_item, i).head.body);
-    uint8_t *block = malloc(size + 8), *at = block;
-    for (guint i = first; i < first + n && block != NULL; i++) {
+    const sa_item *from = &g_array_index(s->items, sa_item, first);
+    const sa_item *last = &g_array_index(s->items, sa_item, first + n - 1);
+    size_t size = (size_t)(last->place + last->size - from->place);
+    uint8_t *block = malloc(size);
+    bool good = block != NULL && sa_read_all(r->store->io, s->seg->fd, block, size, from->place)
+                                     == (ssize_t)size;
+    for (guint i = first; i < first + n && good; i++) {
         const sa_item *item = &g_array_index(s->items, sa_item, i);
-        size_t body = sa_pad8(item->head.body);
-        if (sa_read_all(r->store->io, s->seg->fd, at, body, item->place + SA_RECORD_HEAD)
-                != (ssize_t)body
-            || !sa_rec_body_ok(&item->head, at, body)) {
-            free(block);
-            block = NULL;
-        }
-        at += body;
+        good = sa_rec_body_ok(&item->head, block + (item->place - from->place) + SA_RECORD_HEAD,
+                              sa_pad8(item->head.body));
+    }
+    if (!good) {
+        free(block);
+        block = NULL;
     }
     return block;
 }
 
+/* Units that lie back to back, as one batch. */
 static void
-copy_unit(sa_copying *c, sa_scanned *s, guint first, guint n)
+copy_run(sa_copying *c, sa_scanned *s, guint first, guint n)
 {
     sa_store *store = c->r->store;
     sa_batch *batch = sa_batch_new(n);
-    uint8_t *block = batch != NULL ? read_bodies(c->r, s, first, n) : NULL, *at = block;
+    uint8_t *block = batch != NULL ? read_run(c->r, s, first, n) : NULL;
     if (block == NULL) {
         if (batch != NULL)
             sa_batch_unref(batch);
@@ -168,9 +169,10 @@ copy_unit(sa_copying *c, sa_scanned *s, guint first, guint n)
     batch->done = copied;
     batch->ctx = c;
     batch->control = true;
+    const uint8_t *body = block + SA_RECORD_HEAD;
     for (guint i = 0; i < n; i++) {
         const sa_item *item = &g_array_index(s->items, sa_item, first + i);
-        sa_rec *rec = sa_batch_control(store, batch, (enum sa_type)item->head.type, at,
+        sa_rec *rec = sa_batch_control(store, batch, (enum sa_type)item->head.type, body,
                                        item->head.body);
         rec->flags = item->head.flags;
         rec->follow = item->head.follow;
@@ -183,35 +185,58 @@ copy_unit(sa_copying *c, sa_scanned *s, guint first, guint n)
         rec->fixed = true;
         if (item->head.type == SA_EVENT)
             rec->part = sa_catalog_part(&store->cat, item->head.partition);
-        at += sa_pad8(item->head.body);
+        body += item->size;
     }
     sa_count(&store->stats.recopied, n);
     sa_log_submit(store, batch, true);
 }
 
-/* A copy that was dropped (there twice, or of a deleted topic) leaves the unit; the rest of it
- * stays one. */
+/* Number of records of the unit at i. A copy that was dropped (there twice, or of a deleted topic)
+ * leaves the unit; the rest of it stays one. */
+static guint
+unit_at(sa_scanned *s, guint i)
+{
+    sa_item *item = &g_array_index(s->items, sa_item, i);
+    guint n = 1;
+    while (i + n < s->items->len && n < SA_UNIT_RECORDS) {
+        const sa_item *next = &g_array_index(s->items, sa_item, i + n);
+        if (!next->copy || (next->head.flags & SA_REC_JOINED) == 0)
+            break;
+        n++;
+    }
+    item->head.flags &= (uint8_t)~SA_REC_JOINED;
+    for (guint k = 0; k < n; k++)
+        g_array_index(s->items, sa_item, i + k).head.follow = (uint16_t)(n - 1 - k);
+    return n;
+}
+
+/* Does the unit [i, i + n) go behind the n_run records before it, in one batch? */
+static bool
+belongs(const sa_scanned *s, guint i, guint n, guint n_run)
+{
+    const sa_item *before = &g_array_index(s->items, sa_item, i - 1);
+    const sa_item *from = &g_array_index(s->items, sa_item, i - n_run);
+    const sa_item *last = &g_array_index(s->items, sa_item, i + n - 1);
+    return before->place + before->size == g_array_index(s->items, sa_item, i).place
+           && n_run + n <= SA_BATCH_RECORDS && last->place + last->size - from->place <= SA_BATCH_BYTES;
+}
+
 static int32_t
 copy_segment(sa_recovery *r, sa_scanned *s)
 {
     sa_copying c = { .r = r };
-    for (guint i = 0; i < s->items->len && c.code == EMESH_OK;) {
-        sa_item *item = &g_array_index(s->items, sa_item, i);
-        guint n = 1;
-        while (item->copy && i + n < s->items->len && n < SA_UNIT_RECORDS) {
-            const sa_item *next = &g_array_index(s->items, sa_item, i + n);
-            if (!next->copy || (next->head.flags & SA_REC_JOINED) == 0)
-                break;
-            n++;
+    guint n_run = 0, i = 0, n;
+    for (; i < s->items->len && c.code == EMESH_OK; i += n) {
+        bool copy = g_array_index(s->items, sa_item, i).copy;
+        n = copy ? unit_at(s, i) : 1;
+        if (n_run > 0 && (!copy || !belongs(s, i, n, n_run))) {
+            copy_run(&c, s, i - n_run, n_run);
+            n_run = 0;
         }
-        if (item->copy) {
-            item->head.flags &= (uint8_t)~SA_REC_JOINED;
-            for (guint k = 0; k < n; k++)
-                g_array_index(s->items, sa_item, i + k).head.follow = (uint16_t)(n - 1 - k);
-            copy_unit(&c, s, i, n);
-        }
-        i += n;
+        n_run += copy ? n : 0;
     }
+    if (n_run > 0 && c.code == EMESH_OK)
+        copy_run(&c, s, i - n_run, n_run);
     if (c.code != EMESH_OK)
         return sa_error(r->err, c.code, "what is above the durable mark in %s/log/%016llx.seg could "
                         "not be written again", r->store->path, (unsigned long long)s->seg->base);
