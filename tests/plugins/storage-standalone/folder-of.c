@@ -79,8 +79,9 @@ copy_file(const char *from, const char *to)
 static void
 copy_into(const char *from, const char *to)
 {
-    GDir *d = g_dir_open(from, 0, NULL);
-    g_assert_nonnull(d);
+    g_autoptr(GError) error = NULL;
+    GDir *d = g_dir_open(from, 0, &error);
+    g_assert_no_error(error);
     g_mkdir(to, 0750);
     for (const char *name; (name = g_dir_read_name(d)) != NULL;) {
         g_autofree char *a = g_build_filename(from, name, NULL);
