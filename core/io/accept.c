@@ -29,7 +29,7 @@ port_log(emesh_port *port, emesh_log_limit *limit, const char *what, const char 
     emesh_listeners *listeners = port->listeners;
     uint32_t left_out = 0;
 
-    if (!emesh_log_limit_pass(limit, emesh_worker_now(port->lane->worker), &left_out))
+    if (!emesh_listeners_may_log(listeners, limit, emesh_worker_now(port->lane->worker), &left_out))
         return;
     g_autofree char *more = left_out ? g_strdup_printf(" (and %u times before)", left_out) : NULL;
     g_autofree char *text =

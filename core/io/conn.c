@@ -155,7 +155,7 @@ log_unknown(emesh_conn *conn, const char *text)
     uint32_t left_out = 0;
 
     if (!listeners || conn->code == EMESH_E_CLOSED ||
-        !emesh_log_limit_pass(&listeners->log_handshake, now_of(conn), &left_out))
+        !emesh_listeners_may_log(listeners, &listeners->log_handshake, now_of(conn), &left_out))
         return;
     char peer[EMESH_ADDR_TEXT];
     emesh_addr_format(&conn->peer, peer);

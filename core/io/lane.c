@@ -163,8 +163,8 @@ log_relief(const emesh_conn *conn)
     char peer[EMESH_ADDR_TEXT];
     uint32_t left_out = 0;
 
-    if (!emesh_log_limit_pass(&listeners->log_memory, emesh_worker_now(conn->lane->worker),
-                              &left_out))
+    if (!emesh_listeners_may_log(listeners, &listeners->log_memory,
+                                 emesh_worker_now(conn->lane->worker), &left_out))
         return;
     emesh_addr_format(&conn->peer, peer);
     bool own = is_over(conn->lane, &listeners->memory, listeners->max_memory / 8 * 6);

@@ -152,7 +152,11 @@ static void
 listeners_copy_spec(emesh_listeners *listeners, const emesh_listen_spec *spec)
 {
     listeners->max_connections = spec->max_connections;
-    listeners->log_descriptors.seconds = 60; /* lasts until an operator acts */
+    listeners->log_full = listeners->log_memory =
+        (emesh_log_limit){ .at_once = 1, .seconds = 10 };
+    listeners->log_descriptors = /* lasts until an operator acts */
+        (emesh_log_limit){ .at_once = 1, .seconds = 60 };
+    listeners->log_handshake = (emesh_log_limit){ .at_once = 100, .seconds = 1 };
     listeners->max_memory = spec->max_memory;
     listeners->budget = spec->budget;
     listeners->can_refuse = spec->can_refuse;
@@ -181,6 +185,7 @@ emesh_net_bind_held(const emesh_listen_spec *spec, uint32_t n_lanes, bool self_a
     listeners->ports = g_new0(emesh_port, (size_t)n_lanes * spec->n_addresses);
     listeners->parts = g_new0(emesh_part_jobs, n_lanes);
     pthread_mutex_init(&listeners->tls_lock, NULL);
+    pthread_mutex_init(&listeners->log_lock, NULL);
     listeners_copy_spec(listeners, spec);
     for (uint32_t lane = 0; lane < n_lanes; lane++) {
         listeners->parts[lane].listeners = listeners;
@@ -241,6 +246,7 @@ emesh_listeners_free(emesh_listeners *listeners)
     }
     emesh_tls_context_free(listeners->tls);
     pthread_mutex_destroy(&listeners->tls_lock);
+    pthread_mutex_destroy(&listeners->log_lock);
     g_free(listeners->tls_files.certificate);
     g_free(listeners->tls_files.key);
     g_free(listeners->tls_files.client_ca);
@@ -462,16 +468,23 @@ emesh_net_listener_info(const emesh_listeners *listeners, emesh_listener_info *o
 }
 
 bool
-emesh_log_limit_pass(emesh_log_limit *limit, uint64_t now, uint32_t *left_out)
+emesh_listeners_may_log(emesh_listeners *listeners, emesh_log_limit *limit, uint64_t now,
+                        uint32_t *left_out)
 {
-    uint64_t next = __atomic_load_n(&limit->next_ns, __ATOMIC_RELAXED);
-    uint64_t wait = (uint64_t)(limit->seconds ? limit->seconds : 10) * NET_SECOND;
+    const uint64_t interval = limit->seconds * (uint64_t)NET_SECOND;
 
-    if (now < next || !__atomic_compare_exchange_n(&limit->next_ns, &next, now + wait, false,
-                                                   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        __atomic_fetch_add(&limit->left_out, 1, __ATOMIC_RELAXED);
-        return false;
+    pthread_mutex_lock(&listeners->log_lock);
+    uint64_t n = (now - limit->since_ns) / interval;
+    limit->since_ns += n * interval;
+    limit->said = limit->said > n ? limit->said - (uint32_t)n : 0;
+    bool may = limit->said < limit->at_once;
+    if (may) {
+        limit->said++;
+        *left_out = limit->left_out;
+        limit->left_out = 0;
+    } else {
+        limit->left_out++;
     }
-    *left_out = __atomic_exchange_n(&limit->left_out, 0, __ATOMIC_RELAXED);
-    return true;
+    pthread_mutex_unlock(&listeners->log_lock);
+    return may;
 }

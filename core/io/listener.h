@@ -45,10 +45,11 @@ typedef struct emesh_part_jobs { /* one lane's share of open, shut and close_all
     uint32_t relieving; /* atomic: relieve is posted */
 } emesh_part_jobs;
 
-typedef struct emesh_log_limit { /* one line per interval, with the number of those left out */
-    uint64_t next_ns; /* atomic */
-    uint32_t left_out; /* atomic */
-    uint32_t seconds;  /* the interval; 0: ten */
+typedef struct emesh_log_limit { /* some lines, then one per interval; under log_lock */
+    uint64_t since_ns;
+    uint32_t said;     /* wears off, one per interval */
+    uint32_t left_out; /* since the last line */
+    uint32_t at_once, seconds;
 } emesh_log_limit;
 
 struct emesh_listeners {
@@ -78,6 +79,7 @@ struct emesh_listeners {
     uint32_t connections; /* atomic, all lanes; without those being refused */
     uint32_t refusing;    /* atomic, all lanes */
     int64_t memory;       /* atomic, bytes buffered, all lanes; each lane lags a little */
+    pthread_mutex_t log_lock;
     emesh_log_limit log_full, log_descriptors, log_handshake, log_memory;
 
     uint32_t lanes_left; /* atomic: lanes that did not finish the running shut or close_all */
@@ -100,8 +102,9 @@ int32_t emesh_listeners_take(emesh_listeners *listeners, uint32_t lane, uint32_t
 /* No delay, keep-alive. */
 void emesh_net_stream_options(int fd);
 
-/* [any] Is it time for a line? *left_out: how many were not since the last. */
-bool emesh_log_limit_pass(emesh_log_limit *limit, uint64_t now, uint32_t *left_out);
+/* [any] May there be a line of this limit's? *left_out: how many there were not since the last. */
+bool emesh_listeners_may_log(emesh_listeners *listeners, emesh_log_limit *limit, uint64_t now,
+                             uint32_t *left_out);
 
 /* [lane] The last accepted connection of a lane is gone while it closes. */
 void emesh_listeners_lane_done(emesh_listeners *listeners);

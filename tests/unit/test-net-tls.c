@@ -371,10 +371,21 @@ test_stalled(fixture *f, gconstpointer data)
     g_assert_true(net_at_end(half));
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 400000);
     g_assert_cmpuint(f->server.accepted, ==, 0);
-    g_assert_cmpuint(net_count_logged(&f->server, "connection from 127.0.0.1:"), ==, 1);
+    g_assert_cmpuint(net_count_logged(&f->server, "connection from 127.0.0.1:"), ==, 3);
+    g_assert_cmpuint(net_count_logged(&f->server, "the peer does not speak TLS"), ==, 1);
+    g_assert_cmpuint(net_count_logged(&f->server, "was not finished in time"), ==, 2);
     close(silent);
     close(half);
     close(garbage);
+    for (int i = 0; i < 400; i++) { /* a flood: a hundred lines, then one a second */
+        garbage = net_connect(&f->server);
+        net_send(garbage, "GET / HTTP/1.1\r\n\r\n", 18);
+        g_assert_true(net_at_end(garbage));
+        close(garbage);
+    }
+    gint64 seconds = (g_get_monotonic_time() - start) / G_USEC_PER_SEC;
+    g_assert_cmpuint(net_count_logged(&f->server, "connection from"), >=, 100);
+    g_assert_cmpuint(net_count_logged(&f->server, "connection from"), <=, 101 + seconds);
     net_server_close(&f->server);
 }
 
