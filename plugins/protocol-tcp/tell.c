@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define SECOND_NS 1000000000ull
-#define LINES_AT_ONCE 100u
+#define LINES_AT_ONCE 40u
 #define NUMBER_NS (10 * SECOND_NS) /* between two lines about those left out */
 
 static const char *const kinds[TCP_N_ENDS] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the log says about connections that end. Each lane says a hundred of a kind and then one a
+ * What the log says about connections that end. Each lane says forty of a kind and then one a
  * second, and counts the others, so that no client can fill the log. [lane]
  */
 #ifndef TCP_TELL_H

@@ -47,6 +47,13 @@ def frames(buffer):
     return found
 
 
+def agent(group, purpose):
+    """What a client says of itself in HELLO."""
+    return {"env": "test", "subsystem": "crash", "path": "/", "pid": 1, "host": "127.0.0.1",
+            "port": 1, "version": "2.0.11", "username": "u", "password": "p", "idc": "FT",
+            "group": group, "purpose": purpose, "unack": 0}
+
+
 class Connection:
     """One connection: what is to go out is queued, what came in is cut into frames."""
 
@@ -56,10 +63,7 @@ class Connection:
         if wrap is not None:  # TLS
             self.socket = wrap(self.socket)
         self.read, self.unsent = bytearray(), bytearray()
-        self.agent = {"env": "test", "subsystem": "crash", "path": "/", "pid": 1,
-                      "host": "127.0.0.1", "port": 1, "version": "2.0.11", "username": "u",
-                      "password": "p", "idc": "FT", "group": group, "purpose": purpose,
-                      "unack": 0}
+        self.agent = agent(group, purpose)
         self.call("HELLO_REQUEST", self.agent)
 
     def call(self, cmd, body=b""):
