@@ -53,6 +53,8 @@ def run_details(folder, plan):
              "allocations": details.allocations(folder, plan.seconds)}
     if shutil.which("strace"):
         found["system calls"] = details.system_calls(folder, 1)
+    if shutil.which("perf"):
+        found["profile"] = details.profile(folder, plan.seconds)
     return found
 
 

@@ -2,6 +2,7 @@
 """Where the costs of our daemon come from: idle, wake-ups, allocations and system calls an event.
 Accounts to read beside the rates, not rates."""
 
+import signal
 import struct
 import subprocess
 import time
@@ -104,4 +105,37 @@ def system_calls(folder, seconds):
         rows.append([f"{clients}×{window}" + (" → 1" if subscribers else ""),
                      f"{sum(calls.values()) / events:.2f}",
                      ", ".join(f"{name} {n / events:.2f}" for name, n in most)])
+    return rows
+
+
+PROFILED = {
+    "publish 1×1": {"clients": 1, "window": 1},
+    "publish 16×16": {"clients": 16, "window": 16},
+    "16×16 → 4, acknowledged": {"clients": 16, "window": 16, "subscribers": 4},
+    "broadcast 1 → 100": {"clients": 1, "window": 64, "subscribers": 100, "broadcast": True},
+}
+
+
+def profile(folder, seconds):
+    """Where the daemon's CPU time goes, sampled by perf: the functions above 1.5 % of each shape."""
+    rows = []
+    for name, shape in PROFILED.items():
+        with Ours(folder) as daemon:
+            data = daemon.home / "perf.data"
+            sampler = subprocess.Popen(
+                ["perf", "record", "-q", "-F", "999", "-o", data, "-p", str(daemon.process.pid)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            r = daemon.load(**shape, seconds=seconds, warmup=0.3)
+            sampler.send_signal(signal.SIGINT)
+            if sampler.wait() not in (0, -signal.SIGINT) or not data.exists():
+                return []  # perf may not sample here
+            said = subprocess.run(
+                ["perf", "report", "-i", data, "--stdio", "--no-children", "-g", "none", "-F",
+                 "overhead,dso,symbol", "--percent-limit", "1.5"],
+                capture_output=True, text=True, check=False).stdout
+        tops = [line.split(None, 3) for line in said.splitlines()
+                if line.strip() and not line.startswith("#")]
+        rows.append([name, f"{r['cpu_us']:.2f}", ", ".join(
+            f"{words[3].strip()} {words[0]}" if words[1] != "[kernel.kallsyms]" else
+            f"*{words[3].strip()}* {words[0]}" for words in tops if len(words) == 4)])
     return rows
