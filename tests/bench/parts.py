@@ -30,12 +30,12 @@ def everybody(folder, stack, names):
 
 
 def side_by_side(servers, rounds, **options):
-    """Rounds of one run on each; of each the run in the middle."""
-    runs = {name: [] for name in servers}
-    for _ in range(rounds):
-        for name, server in servers.items():
-            runs[name].append(server.load(**options))
-            server.forget()
+    """Rounds of one run on each, who begins changing; of each the run in the middle."""
+    runs, names = {name: [] for name in servers}, list(servers)
+    for turn in range(rounds):
+        for name in names[turn % len(names):] + names[:turn % len(names)]:
+            runs[name].append(servers[name].load(**options))
+            servers[name].forget()
     return {name: median(some) for name, some in runs.items()}
 
 
