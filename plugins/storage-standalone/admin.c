@@ -241,6 +241,7 @@ delete_topic(sa_store *store, const emesh_admin *what, emesh_op *op)
     sa_change *change = sa_change_new(store, op, 1);
     sa_change_add(change, SA_CATALOG, entry, NULL, 0);
     sa_change_submit(change, true, NULL);
+    sa_keeper_retain(store);
 }
 
 static sa_partition *
@@ -273,7 +274,7 @@ trim(sa_store *store, const emesh_admin *what, emesh_op *op)
     sa_change *change = sa_change_new(store, op, 1);
     sa_change_add(change, SA_START, NULL, part, first);
     sa_change_submit(change, true, NULL);
-    sa_keeper_kick(store);
+    sa_keeper_retain(store);
 }
 
 void

@@ -78,6 +78,42 @@ sa_cat_put_group(GByteArray *out, const sa_group *group, uint32_t op)
     memcpy(p + SA_CAT_HEAD, group->name, name_len);
 }
 
+/* An id that was given and is free again; 0: none. */
+static uint32_t
+dead_id(GHashTable *ids, uint32_t next)
+{
+    uint32_t id = next - 1;
+    while (id > 0 && g_hash_table_contains(ids, GUINT_TO_POINTER(id)))
+        id--;
+    return id;
+}
+
+/* Ids are never used twice, also when nothing of what had the largest is left: a deletion says them. */
+static void
+put_ids(GByteArray *out, const sa_catalog *cat)
+{
+    uint32_t topic = dead_id(cat->topic_ids, cat->next_topic);
+    uint32_t group = dead_id(cat->group_ids, cat->next_group);
+    if (topic != 0) {
+        uint8_t *p = grow(out, sa_pad8(SA_CAT_HEAD + SA_CAT_PART + 1));
+        sa_put16(p, SA_CAT_TOPIC);
+        sa_put16(p + 2, SA_CAT_DELETE);
+        sa_put32(p + 4, topic);
+        sa_put32(p + 8, 1);
+        sa_put16(p + 12, 1);
+        sa_put32(p + SA_CAT_HEAD, cat->next_part - 1);
+        p[SA_CAT_HEAD + SA_CAT_PART] = '-';
+    }
+    if (group != 0) {
+        uint8_t *p = grow(out, sa_pad8(SA_CAT_HEAD + 1));
+        sa_put16(p, SA_CAT_GROUP);
+        sa_put16(p + 2, SA_CAT_DELETE);
+        sa_put32(p + 4, group);
+        sa_put16(p + 12, 1);
+        p[SA_CAT_HEAD] = '-';
+    }
+}
+
 void
 sa_cat_put_all(GByteArray *out, sa_catalog *cat)
 {
@@ -91,6 +127,7 @@ sa_cat_put_all(GByteArray *out, sa_catalog *cat)
         if (!group->deleted)
             sa_cat_put_group(out, group, SA_CAT_PUT);
     }
+    put_ids(out, cat);
 }
 
 static void

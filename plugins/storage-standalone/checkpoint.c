@@ -205,6 +205,7 @@ drop_dirs(struct sa_store *store, const sa_image *image)
     pthread_mutex_unlock(&segs->lock);
     if (image->segs->len > 0)
         store->keeper.sealed = 0;
+    store->cleaner.look |= image->segs->len > 0;
 }
 
 /* Nothing was written: all of it is dirty still. */
@@ -259,7 +260,7 @@ sa_checkpoint(struct sa_store *store, bool all, bool clean)
     image.meta.epoch = store->epoch;
     image.meta.clean = clean;
     image.meta.major = SA_MAJOR;
-    image.meta.incompat = SA_INCOMPAT;
+    image.meta.incompat = store->features;
     image.meta.applied = image.applied;
     int rc = sa_log_sync(store) == 0 ? 0 : -EIO;
     image.meta.clock_us = sa_clock_us(store);

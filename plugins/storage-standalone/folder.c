@@ -149,10 +149,12 @@ sa_folder_list(struct sa_store *store, emesh_error *err)
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         sa_file file;
         struct stat st;
-        if (sa_seg_base(entry->d_name, &file.base)
+        if (sa_seg_base(entry->d_name, &file.base, &file.cleaned)
             && fstatat(store->log_dir, entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode)) {
             file.size = (uint64_t)st.st_size;
             g_array_append_val(files, file);
+        } else if (g_str_has_prefix(entry->d_name, "c-") && g_str_has_suffix(entry->d_name, ".new")) {
+            store->io->unlink(store->io->ctx, store->log_dir, entry->d_name);
         } else if (entry->d_name[0] != '.') {
             sa_say(store, EMESH_LOG_WARNING, "%s/log/%s is no segment: it is left alone",
                    store->path, entry->d_name);

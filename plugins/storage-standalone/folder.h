@@ -18,8 +18,9 @@ void sa_folder_close(struct sa_store *store);
 typedef struct sa_file {
     uint64_t base;
     uint64_t size;
+    bool cleaned;
 } sa_file;
-/* Segment files, sorted by base. NULL: the folder cannot be read. */
+/* Segment files, sorted by base. NULL: the folder cannot be read. What a cleaner had not ended goes. */
 GArray *sa_folder_list(struct sa_store *store, emesh_error *err);
 
 uint32_t sa_starts_add(struct sa_store *store); /* how many starts died before this one */

@@ -102,6 +102,7 @@ sa_entry_read(const uint8_t *p, sa_entry *e)
     e->index = sa_get32(p + 40);
     e->index_crc = sa_get32(p + 44);
     e->bytes = sa_get64(p + 48);
+    e->clock_us = sa_get64(p + 56);
 }
 
 static void
@@ -116,7 +117,7 @@ entry_write(uint8_t *p, const sa_entry *e)
     sa_put32(p + 40, e->index);
     sa_put32(p + 44, e->index_crc);
     sa_put64(p + 48, e->bytes);
-    sa_put64(p + 56, 0);
+    sa_put64(p + 56, e->clock_us);
 }
 
 void

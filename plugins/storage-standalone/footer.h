@@ -26,6 +26,7 @@ typedef struct sa_entry { /* a run of records of one partition without a gap in 
     uint32_t index; /* place/8 of its u32 vector */
     uint32_t index_crc;
     uint64_t bytes; /* of the records on disk */
+    uint64_t clock_us; /* in a cleaned segment: of the segment it came from; 0: this one's */
 } sa_entry;
 
 typedef struct sa_print { /* where an event of this source and id lies */

@@ -11,8 +11,9 @@
 #include <stddef.h>
 
 #define SA_MAJOR 1u
-#define SA_MINOR 0u
-#define SA_INCOMPAT 0u /* incompatible features this code can read */
+#define SA_MINOR 1u
+#define SA_FEATURE_CLEANED 1u /* there are, or were, segments c-BASE.seg */
+#define SA_INCOMPAT SA_FEATURE_CLEANED /* incompatible features this code can read */
 
 #define SA_SEGMENT_HEAD 4096u
 #define SA_RECORD_HEAD 64u

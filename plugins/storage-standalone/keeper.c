@@ -50,6 +50,15 @@ sa_keeper_kick(struct sa_store *store)
 }
 
 void
+sa_keeper_retain(struct sa_store *store)
+{
+    pthread_mutex_lock(&store->keeper.lock);
+    store->keeper.retain = true;
+    pthread_mutex_unlock(&store->keeper.lock);
+    sa_keeper_kick(store);
+}
+
+void
 sa_keeper_full(struct sa_store *store)
 {
     pthread_mutex_lock(&store->keeper.lock);
@@ -241,10 +250,12 @@ round_of_work(struct sa_store *store)
     }
     bool due = now >= keeper->checkpoint_at || keeper->sealed >= 2 * SA_ROWS_BATCH;
     if (due && atomic_load(&keeper->dirty) && keeper->row_errors < 3) {
-        sa_checkpoint(store, false, false);
+        sa_checkpoint(store, keeper->all_rows, false);
+        keeper->all_rows = false;
         keeper->checkpoint_at = sa_mono_ns(store) + store->opt.checkpoint_ns;
     }
     sa_unlink_dead(store);
+    sa_clean_step(store);
 }
 
 static void *
@@ -257,12 +268,16 @@ keeper_main(void *arg)
     while (!keeper->stopping) {
         if (!keeper->kicked) {
             uint64_t until = sa_mono_ns(store) + MIN(SA_TICK_NS, store->opt.checkpoint_ns);
+            until = MIN(until, sa_clean_due(store));
             struct timespec ts = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
             pthread_cond_timedwait(&keeper->wake, &keeper->lock, &ts);
         }
         if (keeper->stopping)
             break;
         keeper->kicked = false;
+        if (keeper->retain)
+            keeper->retention_at = 0;
+        keeper->retain = false;
         pthread_mutex_unlock(&keeper->lock);
         round_of_work(store);
         pthread_mutex_lock(&keeper->lock);
@@ -294,4 +309,5 @@ sa_keeper_stop(struct sa_store *store)
     pthread_mutex_unlock(&keeper->lock);
     pthread_join(keeper->thread, NULL);
     keeper->running = false;
+    sa_clean_stop(store);
 }

@@ -20,6 +20,7 @@ typedef struct sa_keeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool kicked, stopping, running;
+    bool retain; /* something was cut or deleted: its bytes are given back now */
     bool disk_full; /* a write met the end of the disk */
     pthread_t thread;
     GPtrArray *pairs, *topics, *groups; /* whose rows are old; lock */
@@ -34,6 +35,7 @@ typedef struct sa_keeper {
     GArray *doomed;        /* sa_doomed: chunk rows to delete */
     GHashTable *changed;   /* segments with rows whose live count changed */
     uint64_t sealed;       /* segments sealed and not yet in rows */
+    bool all_rows;         /* the next checkpoint writes rows of all sealed segments */
     bool low;              /* disk below min-free */
     bool reserve;          /* the reserve file is there */
 } sa_keeper;
@@ -43,6 +45,7 @@ void sa_keeper_clear(sa_keeper *keeper);
 int sa_keeper_start(struct sa_store *store);
 void sa_keeper_stop(struct sa_store *store);
 void sa_keeper_kick(struct sa_store *store); /* [any] */
+void sa_keeper_retain(struct sa_store *store); /* [any] retention has work */
 void sa_keeper_full(struct sa_store *store); /* [any] a write met the end of the disk */
 void sa_keeper_topic(struct sa_store *store, sa_topic *topic); /* [any] its row is old */
 void sa_keeper_group(struct sa_store *store, sa_group *group);

@@ -268,7 +268,7 @@ make_event(sa_listing *l)
     uint64_t hash = sa_fingerprint(source, strlen(source), id, strlen(id));
     if (l->source == NULL || l->id == NULL)
         return;
-    uint64_t base = 0;
+    uint64_t base = 0, swaps = atomic_load(&segs->swaps);
     while (true) {
         pthread_mutex_lock(&segs->lock);
         uint32_t at = sa_segs_place(segs, base);
@@ -276,6 +276,14 @@ make_event(sa_listing *l)
         base = seg != NULL ? seg->base + 1 : 0;
         int fd = sa_seg_use(l->store, seg);
         pthread_mutex_unlock(&segs->lock);
+        if (atomic_load(&segs->swaps) != swaps) { /* cleaned meanwhile: twice, or not at all */
+            g_array_set_size(l->rows, 0);
+            swaps = atomic_load(&segs->swaps);
+            base = 0;
+            if (fd >= 0)
+                sa_seg_leave(l->store, seg);
+            continue;
+        }
         if (seg == NULL)
             break;
         if (fd < 0)

@@ -44,6 +44,7 @@ from_rows(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t 
     while (offset < atomic_load(&part->rows_to)) {
         uint64_t base;
         sa_entry entry;
+        uint64_t swaps = atomic_load(&store->segs.swaps);
         int rc = sa_rows_chunk(store, part->id, offset, &base, &entry);
         if (rc == MDB_CORRUPTED) /* it was good at start: the next one makes it anew */
             sa_log_fail(store, EMESH_E_CORRUPT, EIO, "reading the index");
@@ -58,6 +59,8 @@ from_rows(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t 
         sa_look look = from_entry(store, seg, fd, &entry, offset, end, max, places);
         if (look != SA_LOOK_GONE)
             return look;
+        if (atomic_load(&store->segs.swaps) != swaps)
+            continue; /* the cleaner put it elsewhere, the rows know */
         offset = entry.last + 1; /* retention took its file */
     }
     return SA_LOOK_NONE;

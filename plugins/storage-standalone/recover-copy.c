@@ -36,7 +36,7 @@ static void
 remove_segment(sa_store *store, sa_scanned *s)
 {
     char name[SA_NAME_MAX];
-    sa_seg_name(name, s->seg->base);
+    sa_seg_name(name, s->seg->base, s->seg->cleaned);
     sa_segs_remove(&store->segs, s->seg);
     sa_seg_free(store, s->seg);
     s->seg = NULL;

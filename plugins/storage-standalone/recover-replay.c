@@ -76,6 +76,8 @@ apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body
     case SA_COMMIT:
         return sa_commit_apply(store, lsn, body, head->body);
     case SA_CATALOG:
+        if (r->rebuild && lsn < r->catalog_lsn)
+            return true; /* the footer knows it, and what was deleted later */
         return sa_cat_apply_record(store, body, head->body);
     case SA_START:
         part = sa_catalog_part(&store->cat, head->partition);
@@ -186,7 +188,8 @@ replay_sealed(sa_recovery *r, sa_segment *seg)
             continue;
         seg->live++;
         seg->live_bytes += e->bytes;
-        part->bytes += e->bytes;
+        if (e->last >= atomic_load(&part->rows_to))
+            part->bytes += e->bytes; /* else an older index counted it */
         saw(part, e->last);
     }
     return code;

@@ -17,11 +17,11 @@
 
 /* Reads the header of a file. */
 static sa_head_state
-read_head(sa_store *store, uint64_t base, sa_seg_head *head)
+read_head(sa_store *store, const sa_file *file, sa_seg_head *head)
 {
     uint8_t page[SA_SEGMENT_HEAD];
     char name[SA_NAME_MAX];
-    sa_seg_name(name, base);
+    sa_seg_name(name, file->base, file->cleaned);
     int fd = store->io->open(store->io->ctx, store->log_dir, name, O_RDONLY);
     if (fd < 0)
         return SA_HEAD_CUT;
@@ -70,7 +70,7 @@ sa_recover_headers(sa_recovery *r)
     for (uint32_t i = n > SA_HEADERS && known ? n - SA_HEADERS : 0; i < n; i++) {
         const sa_file *file = &g_array_index(r->files, sa_file, i);
         sa_seg_head head;
-        sa_head_state state = read_head(store, file->base, &head);
+        sa_head_state state = read_head(store, file, &head);
         if (state == SA_HEAD_NEW)
             return refuse_new(r, file->base, &head);
         if (state != SA_HEAD_OK)
@@ -85,6 +85,7 @@ sa_recover_headers(sa_recovery *r)
                 return code;
         }
         r->epoch = MAX(r->epoch, head.epoch);
+        store->features |= head.incompat;
     }
     if (known)
         return EMESH_OK;
@@ -179,15 +180,18 @@ each_segment(void *ctx, const MDB_val *key, const MDB_val *value)
     r->top = MAX(r->top, seg->last);
     r->clock_us = MAX(r->clock_us, seg->clock_us);
     r->epoch = MAX(r->epoch, seg->epoch);
-    if (file == NULL || file->size < seg->size) {
-        /* A cut one stays: its places are known, its records are read as far as they go. */
-        sa_count(&r->store->stats.damaged, 1);
-        sa_say(r->store, EMESH_LOG_ERROR, "segment %s/log/%016llx.seg is %s", r->store->path,
-               (unsigned long long)seg->base, file == NULL ? "missing" : "cut");
-    }
-    if (file == NULL) {
+    if (file == NULL) { /* said when it is known that no cleaned file took its place */
+        g_array_append_val(r->missing, seg->base);
         sa_seg_free(r->store, seg);
         return true;
+    }
+    seg->cleaned = file->cleaned;
+    if (file->size < seg->size) {
+        /* A cut one stays: its places are known, its records are read as far as they go. */
+        seg->uncleanable = true;
+        sa_count(&r->store->stats.damaged, 1);
+        sa_say(r->store, EMESH_LOG_ERROR, "segment %s/log/" SA_SEG_NAME " is cut", r->store->path,
+               SA_SEG_ARGS(seg));
     }
     if (sa_segs_add(&r->store->segs, seg) < 0) {
         sa_seg_free(r->store, seg);

@@ -108,6 +108,7 @@ load_catalog(sa_recovery *r)
             good = sa_cat_apply_footer(store, cat, t.cat_bytes);
         free(cat);
         sa_seg_leave(store, seg);
+        r->catalog_lsn = good ? atomic_load(&seg->end) : 0;
         if (good)
             return;
         say_area(r, seg, seg->size, "the catalogue in its footer; an older one is taken");
@@ -167,7 +168,9 @@ mend_head(sa_recovery *r, sa_segment *seg)
     uint8_t page[SA_SEGMENT_HEAD];
     say_area(r, seg, 0, "the header; it is written anew");
     sa_quarantine(store, seg->fd, seg->base, 0, SA_SEGMENT_HEAD);
-    sa_seg_head head = { .major = SA_MAJOR, .minor = SA_MINOR, .salt = store->salt,
+    sa_seg_head head = { .major = SA_MAJOR, .minor = SA_MINOR, .incompat = store->features,
+                         .kind = seg->cleaned ? SA_SEGMENT_CLEANED : SA_SEGMENT_LOG,
+                         .salt = store->salt,
                          .base = seg->base, .created = sa_wall_us(store), .epoch = seg->epoch,
                          .first = seg->base + SA_SEGMENT_HEAD, .last = seg->last };
     memcpy(head.store, store->id, sizeof head.store);
@@ -203,7 +206,7 @@ take_file(sa_recovery *r, const sa_file *file, uint64_t next_base)
     char name[SA_NAME_MAX];
     uint8_t page[SA_SEGMENT_HEAD];
     sa_seg_head head = { 0 };
-    sa_seg_name(name, file->base);
+    sa_seg_name(name, file->base, file->cleaned);
     int fd = store->io->open(store->io->ctx, store->log_dir, name, O_RDWR);
     if (fd < 0)
         return sa_error(r->err, EMESH_E_IO, "segment %s/log/%s could not be opened: %s", store->path,
@@ -220,6 +223,7 @@ take_file(sa_recovery *r, const sa_file *file, uint64_t next_base)
         return sa_error(r->err, EMESH_E_NO_MEMORY, "no memory for segment %s", name);
     }
     seg->fd = fd;
+    seg->cleaned = file->cleaned;
     store->segs.n_open++;
     seg->size = file->size;
     seg->epoch = state == SA_HEAD_OK ? head.epoch : 0;

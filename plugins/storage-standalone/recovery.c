@@ -34,6 +34,8 @@ start_over(sa_recovery *r)
     g_ptr_array_set_size(store->keeper.topics, 0);
     g_ptr_array_set_size(store->keeper.groups, 0);
     g_ptr_array_set_size(r->scanned, 0);
+    g_array_set_size(r->missing, 0);
+    g_array_set_size(r->replaced, 0);
     r->have_meta = false;
     r->corrupt = false;
     r->rebuild = true;
@@ -77,6 +79,7 @@ open_index(sa_recovery *r)
     if (rc != 0 && rc != MDB_NOTFOUND)
         return set_aside(r, "its meta row is damaged");
     r->have_meta = rc == 0;
+    store->features |= r->meta.incompat & SA_INCOMPAT;
     r->rebuild = rc != 0;
     if (r->have_meta && (r->meta.major != SA_MAJOR || (r->meta.incompat & ~SA_INCOMPAT) != 0))
         return sa_error(r->err, EMESH_E_TOO_NEW, "store %s was written by a newer version (format "
@@ -108,7 +111,7 @@ commit_epoch(sa_recovery *r)
     r->meta.epoch = store->epoch;
     r->meta.clean = 0;
     r->meta.major = SA_MAJOR;
-    r->meta.incompat = SA_INCOMPAT;
+    r->meta.incompat = store->features;
     r->meta.salt = store->salt;
     memcpy(r->meta.id, store->id, sizeof store->id);
     int rc = mdb_txn_begin(store->rows.env, NULL, 0, &txn);
@@ -132,8 +135,10 @@ read_all(sa_recovery *r)
     int32_t code = sa_recover_headers(r);
     if (code == EMESH_OK && !r->corrupt)
         code = sa_recover_rows(r);
-    if (code == EMESH_OK && !r->corrupt)
+    if (code == EMESH_OK && !r->corrupt) {
+        sa_recover_cleaned(r);
         code = sa_recover_files(r);
+    }
     return code;
 }
 
@@ -178,13 +183,17 @@ sa_recover(struct sa_store *store, emesh_error *err)
 {
     sa_recovery r = { .store = store, .err = err };
     r.scanned = g_ptr_array_new_with_free_func(scanned_free);
+    r.missing = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    r.replaced = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     r.files = sa_folder_list(store, err);
     int32_t code = r.files != NULL ? steps(&r) : EMESH_E_IO;
-    if (code == EMESH_OK && sa_checkpoint(store, true, false) != 0)
+    if (code == EMESH_OK && (sa_checkpoint(store, true, false) != 0 || sa_recover_replaced(&r) != 0))
         code = sa_error(err, EMESH_E_IO, "the checkpoint in %s/index could not be written",
                         store->path);
     if (r.files != NULL)
         g_array_unref(r.files);
     g_ptr_array_unref(r.scanned);
+    g_array_unref(r.missing);
+    g_array_unref(r.replaced);
     return code;
 }

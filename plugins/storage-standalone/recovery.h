@@ -33,6 +33,9 @@ typedef struct sa_recovery {
     emesh_error *err;
     GArray *files;       /* sa_file */
     GPtrArray *scanned;  /* sa_scanned, by base */
+    GArray *missing;     /* u64: bases of segments with rows and without file */
+    GArray *replaced;    /* u64: bases of inputs of cleaned files that stay */
+    bool dropped;        /* files went: the folder is to be synced */
     sa_meta meta;
     bool have_meta;
     bool rebuild;        /* the index is new: everything comes from the log */
@@ -40,6 +43,7 @@ typedef struct sa_recovery {
     uint64_t durable;    /* W: what must be there */
     uint32_t epoch;      /* largest seen */
     uint64_t top;        /* LSN behind everything */
+    uint64_t catalog_lsn; /* the footers' catalogue is newer than CATALOG records below it */
     uint64_t clock_us;   /* largest seen */
     uint64_t bad_areas;
 } sa_recovery;
@@ -50,6 +54,8 @@ int32_t sa_recover(struct sa_store *store, emesh_error *err);
 /* the steps; each EMESH_OK or an error in r->err */
 int32_t sa_recover_rows(sa_recovery *r);     /* catalogue, groups, segments that have rows */
 int32_t sa_recover_headers(sa_recovery *r);  /* identity, versions */
+void sa_recover_cleaned(sa_recovery *r);     /* files of the cleaner against their inputs */
+int sa_recover_replaced(sa_recovery *r);     /* … whose rows go, once the checkpoint has the new ones */
 int32_t sa_recover_files(sa_recovery *r);    /* the other files: footer, or scan */
 void sa_recover_mark(sa_recovery *r);        /* the durable mark; damage and torn ends */
 /* Files that were never written to go; when there is no room for copies, nothing is copied: the bytes

@@ -72,6 +72,7 @@ cut(struct sa_store *store, sa_partition *part, uint64_t to)
                 g_hash_table_add(keeper->changed, o.seg);
         }
         part->dead_to = o.entry.last + 1;
+        store->cleaner.look = true;
         atomic_store(&keeper->dirty, true);
     }
 }
@@ -85,7 +86,8 @@ wanted_first(struct sa_store *store, const sa_topic *topic, sa_partition *part, 
     uint64_t from = MAX(first, part->dead_to);
     sa_oldest o;
     while (oldest(store, part, from, &o)) {
-        uint64_t closed = o.seg != NULL ? o.seg->clock_us : 0;
+        uint64_t closed = o.entry.clock_us != 0 ? o.entry.clock_us
+                          : o.seg != NULL ? o.seg->clock_us : 0;
         bool old = topic->retention_ms > 0 && now_us > closed
                    && now_us - closed > topic->retention_ms * 1000;
         bool large = topic->retention_bytes > 0 && bytes > topic->retention_bytes;
@@ -175,10 +177,11 @@ bury(struct sa_store *store, sa_segment *seg)
     if (!free_now)
         return false; /* a reader is at it: next time */
     g_hash_table_remove(store->keeper.changed, seg);
-    sa_seg_name(name, seg->base);
+    sa_seg_name(name, seg->base, seg->cleaned);
     sa_point(store->io, "unlink");
     store->io->unlink(store->io->ctx, store->log_dir, name);
     sa_count(&store->stats.unlinked, 1);
+    sa_vectors_drop(&store->vectors, seg->base);
     sa_seg_free(store, seg);
     return true;
 }
@@ -197,7 +200,7 @@ sa_unlink_dead(struct sa_store *store)
             /* The newest sealed segment stays, at an orderly stop too: it carries the catalogue. */
             bool newest = i + 1 == segs->n || segs->all[i + 1]->state != SA_SEG_SEALED;
             if (s->live == 0 && s->held == 0 && atomic_load(&s->end) <= store->keeper.applied
-                && !newest && !sa_hold_marks(store, s))
+                && !newest && !s->cleaning && !s->pending && !sa_hold_marks(store, s))
                 seg = s;
         }
         if (seg != NULL) {

@@ -220,6 +220,7 @@ sa_rows_put_chunk(struct sa_store *store, MDB_txn *txn, uint64_t base, const sa_
     sa_put32(v + 40, e->index);
     sa_put32(v + 44, e->index_crc);
     sa_put32(v + 48, e->count);
+    sa_put64(v + 56, e->clock_us);
     return sa_rows_put(store, txn, SA_T_CHUNKS, k, sizeof k, v, sizeof v);
 }
 
@@ -239,6 +240,7 @@ sa_row_chunk(const MDB_val *key, const MDB_val *value, uint64_t *base, sa_entry 
     e->index = sa_get32(v + 40);
     e->index_crc = sa_get32(v + 44);
     e->count = sa_get32(v + 48);
+    e->clock_us = sa_get64(v + 56);
     return true;
 }
 

@@ -19,15 +19,17 @@ sa_segs_init(sa_segs *segs)
 }
 
 void
-sa_seg_name(char out[SA_NAME_MAX], uint64_t base)
+sa_seg_name(char out[SA_NAME_MAX], uint64_t base, bool cleaned)
 {
-    snprintf(out, SA_NAME_MAX, "%016llx.seg", (unsigned long long)base);
+    snprintf(out, SA_NAME_MAX, "%s%016llx.seg", cleaned ? "c-" : "", (unsigned long long)base);
 }
 
 bool
-sa_seg_base(const char *name, uint64_t *base)
+sa_seg_base(const char *name, uint64_t *base, bool *cleaned)
 {
     uint64_t value = 0;
+    *cleaned = strncmp(name, "c-", 2) == 0;
+    name += *cleaned ? 2 : 0;
     if (strlen(name) != 20 || strcmp(name + 16, ".seg") != 0)
         return false;
     for (int i = 0; i < 16; i++) {
@@ -84,8 +86,8 @@ write_head(struct sa_store *store, int fd, uint64_t base, uint64_t last)
 {
     uint8_t page[SA_SEGMENT_HEAD];
     sa_seg_head head = {
-        .major = SA_MAJOR, .minor = SA_MINOR, .salt = store->salt, .base = base,
-        .created = sa_wall_us(store), .epoch = store->epoch, .kind = SA_SEGMENT_LOG,
+        .major = SA_MAJOR, .minor = SA_MINOR, .incompat = store->features, .salt = store->salt,
+        .base = base, .created = sa_wall_us(store), .epoch = store->epoch, .kind = SA_SEGMENT_LOG,
         .first = base + SA_SEGMENT_HEAD, .last = last,
     };
     memcpy(head.store, store->id, sizeof head.store);
@@ -107,7 +109,7 @@ sa_seg_create(struct sa_store *store, uint64_t base, sa_segment **out)
     sa_segment *seg = sa_seg_new(base, base + size);
     if (seg == NULL)
         return -ENOMEM;
-    sa_seg_name(name, base);
+    sa_seg_name(name, base, false);
     int fd = io->open(io->ctx, store->log_dir, name, O_RDWR | O_CREAT | O_EXCL);
     if (fd < 0) {
         free(seg);
@@ -186,6 +188,8 @@ sa_segment *
 sa_segs_at(const sa_segs *segs, uint64_t lsn)
 {
     uint32_t at = sa_segs_place(segs, lsn + 1);
+    while (at > 0 && (segs->all[at - 1]->gone || segs->all[at - 1]->pending))
+        at--;
     return at > 0 && lsn < segs->all[at - 1]->last ? segs->all[at - 1] : NULL;
 }
 
@@ -220,7 +224,7 @@ sa_seg_use(struct sa_store *store, sa_segment *seg)
         char name[SA_NAME_MAX];
         if (segs->n_open >= SA_OPEN_MAX)
             close_one(store);
-        sa_seg_name(name, seg->base);
+        sa_seg_name(name, seg->base, seg->cleaned);
         fd = store->io->open(store->io->ctx, store->log_dir, name, O_RDONLY);
         if (fd >= 0) {
             seg->fd = fd;

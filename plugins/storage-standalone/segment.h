@@ -52,6 +52,10 @@ typedef struct sa_segment {
     _Atomic uint64_t synced; /* LSN up to which the disk has it */
     bool rows;              /* its chunks are in LMDB */
     bool gone;              /* being deleted: no new reader */
+    bool cleaned;           /* written by the cleaner: its name begins with c- */
+    bool pending;           /* … and its rows are not committed yet */
+    bool cleaning;          /* being copied: it must not be deleted */
+    bool uncleanable;       /* its directory cannot be read: it stays as it is */
     bool damaged;           /* footer is not usable */
     bool adopted;           /* header checked in this life */
     sa_vec *vecs;           /* newest first */
@@ -74,14 +78,18 @@ typedef struct sa_segs {
     uint32_t n_open;
     uint64_t tick;
     uint64_t dirs_from; /* base of the oldest segment whose directory may be in memory */
+    _Atomic uint64_t swaps; /* times that cleaned segments took the place of others */
 } sa_segs;
 
 void sa_segs_init(sa_segs *segs);
 void sa_segs_clear(struct sa_store *store); /* closes and frees everything */
 
-void sa_seg_name(char out[SA_NAME_MAX], uint64_t base);
-/* The base in a name like 0000000000001000.seg; false for other files. */
-bool sa_seg_base(const char *name, uint64_t *base);
+void sa_seg_name(char out[SA_NAME_MAX], uint64_t base, bool cleaned);
+/* The base in a name like 0000000000001000.seg, or c-0000000000001000.seg; false for other files. */
+bool sa_seg_base(const char *name, uint64_t *base, bool *cleaned);
+/* Its name in messages. */
+#define SA_SEG_NAME "%s%016llx.seg"
+#define SA_SEG_ARGS(seg) (seg)->cleaned ? "c-" : "", (unsigned long long)(seg)->base
 
 /* Creates, allocates and syncs a new file with its header, and the directory. Not yet in the set. */
 int sa_seg_create(struct sa_store *store, uint64_t base, sa_segment **out);
@@ -95,7 +103,7 @@ void sa_segs_remove(sa_segs *segs, sa_segment *seg);
 sa_segment *sa_segs_find(const sa_segs *segs, uint64_t base);
 /* Number of the first segment whose base is at or behind base. */
 uint32_t sa_segs_place(const sa_segs *segs, uint64_t base);
-/* The segment that holds lsn, or NULL. */
+/* The segment that holds lsn, or NULL; one that is on its way in or out is none. */
 sa_segment *sa_segs_at(const sa_segs *segs, uint64_t lsn);
 
 /* A descriptor to read from, until sa_seg_leave. Lock held since the segment was found, or it may be

@@ -93,6 +93,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
     sa_vectors_init(&store->vectors);
     sa_blocks_init(&store->blocks, opt->shared_bytes);
     sa_keeper_init(&store->keeper);
+    sa_cleaner_init(&store->cleaner);
     sa_holds_init(&store->holds);
     sa_log_init(store);
     *out = store;
@@ -163,7 +164,7 @@ close_segments(sa_store *store)
         pthread_mutex_unlock(&store->segs.lock);
         if (empty) {
             char name[SA_NAME_MAX];
-            sa_seg_name(name, seg->base);
+            sa_seg_name(name, seg->base, false);
             store->io->unlink(store->io->ctx, store->log_dir, name);
             sa_seg_free(store, seg);
         }
@@ -214,6 +215,7 @@ sa_store_free(sa_store *store)
     sa_vectors_clear(&store->vectors);
     sa_tail_clear(store);
     sa_keeper_clear(&store->keeper);
+    sa_cleaner_clear(store);
     sa_holds_clear(&store->holds);
     sa_log_clear(store);
     lanes_free(store);

@@ -9,6 +9,7 @@
 #define SA_STORE_H
 #include "blocks.h"
 #include "catalog.h"
+#include "clean.h"
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/kind-storage.h"
 #include "groups.h"
@@ -32,6 +33,7 @@ typedef struct sa_options {
     uint64_t tail_bytes;
     uint64_t shared_bytes; /* of read blocks; 0: none */
     uint64_t roll_ns;
+    uint64_t clean_rate; /* bytes a second that the cleaner copies under load; 0: it does not */
     uint32_t max_partitions;
 } sa_options;
 
@@ -42,6 +44,7 @@ typedef struct sa_stats { /* counted for status, metrics and tests */
     _Atomic uint64_t damaged, torn, quarantined, recopied;
     _Atomic uint64_t memory_lost; /* answered at level memory, then not written */
     _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
+    _Atomic uint64_t cleaned, clean_inputs, clean_bytes; /* segments made, taken; bytes written */
 } sa_stats;
 
 typedef struct sa_store {
@@ -58,6 +61,7 @@ typedef struct sa_store {
     uint8_t id[16];
     uint32_t salt;
     uint32_t epoch;
+    uint32_t features; /* incompatible ones that this folder uses */
     uint64_t base_floor; /* no segment begins below it */
     bool unclean;        /* the last life did not end in order */
     /* the store's clock: us, = clock_base + monotonic us */
@@ -70,6 +74,7 @@ typedef struct sa_store {
     sa_blocks blocks;
     sa_rows rows;
     sa_keeper keeper;
+    sa_cleaner cleaner;
     sa_holds holds;
     sa_stats stats;
     sa_metrics metrics;

@@ -92,8 +92,9 @@ list_files(tool *t)
         return tool_say("%s/log could not be read: %s", t->path, g_strerror(errno));
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         uint64_t base;
+        bool cleaned;
         struct stat st;
-        if (!sa_seg_base(entry->d_name, &base) || fstatat(t->log_dir, entry->d_name, &st, 0) < 0
+        if (!sa_seg_base(entry->d_name, &base, &cleaned) || fstatat(t->log_dir, entry->d_name, &st, 0) < 0
             || !S_ISREG(st.st_mode))
             continue;
         tool_file *f = g_new0(tool_file, 1);

@@ -135,3 +135,19 @@ sa_vector_unref(struct sa_store *store, sa_vector *v)
     if (last)
         free(v);
 }
+
+void
+sa_vectors_drop(sa_vectors *vectors, uint64_t base)
+{
+    pthread_mutex_lock(&vectors->lock);
+    for (uint32_t i = 0; i < SA_VECTOR_SLOTS; i++) {
+        sa_vector *v = vectors->slot[i];
+        if (v == NULL || v->base != base)
+            continue;
+        vectors->slot[i] = NULL;
+        vectors->bytes -= 4ull * v->count;
+        if (--v->refs == 0)
+            free(v);
+    }
+    pthread_mutex_unlock(&vectors->lock);
+}

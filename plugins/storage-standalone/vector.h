@@ -35,6 +35,8 @@ void sa_vectors_clear(sa_vectors *vectors);
  * one is made anew from the records. Ends with sa_vector_unref. */
 sa_vector *sa_vector_get(struct sa_store *store, struct sa_segment *seg, int fd,
                          const sa_entry *entry);
+/* The segment with this base is gone; another may have it once. */
+void sa_vectors_drop(sa_vectors *vectors, uint64_t base);
 void sa_vector_unref(struct sa_store *store, sa_vector *vector);
 
 #endif

@@ -389,7 +389,7 @@ store_host_options(void)
                          .sync_interval_ns = 1000000000u, .sync_bytes = 16u << 20,
                          .checkpoint_ns = 10000000000u, .roll_ns = 3600000000000u,
                          .tail_bytes = 16u << 20, .shared_bytes = 16u << 20,
-                         .max_partitions = 10000 };
+                         .clean_rate = 64u << 20, .max_partitions = 10000 };
 }
 
 typedef struct on_lane {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Test 5 of the embedded store: a process ends at each named point of seal, checkpoint, stop,
- * deletion and of recovery itself, twice in a row. What was answered at level synced is there, once
+ * deletion, cleaning and of recovery itself, twice in a row. What was answered at level synced is there, once
  * and in order; no group is ahead; no offset carries two events.
  */
 #include "folder-of.h"
@@ -18,6 +18,11 @@ static const char *const points[] = {
 static const char *const recovery_points[] = {
     "recover-read", "recover-replayed", "recover-written", "recover-synced", "recover-seal",
     "recover-copied", "next-made", "checkpoint-committed",
+};
+
+static const char *const clean_points[] = {
+    "clean-begin",  "clean-written",   "clean-synced",   "clean-renamed", "clean-commit",
+    "clean-committed", "unlink", "clean-unlinked", "clean-end",
 };
 
 typedef struct shared { /* between a child and the test */
@@ -96,13 +101,64 @@ child(const char *dir, shared *state, const char *at, uint32_t skip)
     folder_die();
 }
 
+/* Cuts, and waits for so many jobs of the cleaner. */
 static void
-run_child(const char *dir, shared *state, const char *at, uint32_t skip)
+let_clean(store_host *h, uint64_t to, uint64_t cleaned)
+{
+    const sa_stats *stats = &store_host_store(h)->stats;
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_TRIM, "brief", NULL, NULL, to, NULL), ==, 0);
+    for (int i = 1; i < 600 && atomic_load(&stats->cleaned) < cleaned; i++)
+        g_usleep(5000);
+}
+
+/* Most of what it writes is cut; the rest is in the way of a cleaner. */
+static void
+clean_child(const char *dir, shared *state, const char *at, uint32_t skip)
+{
+    ending e = { .io = sa_io_posix, .at = at, .skip = skip, .state = state };
+    sa_options opt = options();
+    e.io.ctx = &e;
+    e.io.point = end_here;
+    opt.clean_rate = 1u << 30;
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, &e.io), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_SYNCED, 0, 0);
+    struct emesh_topic *brief = store_host_topic(h, "brief", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &earliest, 0, NULL), ==, 0);
+    for (int i = 0; i < 24; i++) {
+        uint64_t from = atomic_load(&state->asked);
+        atomic_store(&state->asked, from + 10);
+        g_assert_cmpuint(store_host_append(h, 0, topic, "e", from, 10, 200, 0), ==, 10);
+        if (atomic_load(&state->acked) == from)
+            atomic_store(&state->acked, from + 10);
+        g_assert_cmpuint(store_host_append(h, 0, brief, "b", from, 60, 300, 0), ==, 60);
+        if (i == 5) {
+            store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+            store_host_want(r, 20, 1 << 20);
+            store_host_records(r, 20);
+            atomic_store(&state->floor, store_host_offset(r, 19) + 1);
+            store_host_commit(r, store_host_offset(r, 19), EMESH_COMMIT_UP_TO, 0, 1);
+            store_host_reader_close(r);
+        }
+        if (i % 12 == 11)
+            let_clean(h, store_host_last_position(h).lo, i / 12 + 1);
+    }
+    g_usleep(20000);
+    sa_topic_close(NULL, topic);
+    sa_topic_close(NULL, brief);
+    store_host_close(h);
+    folder_die();
+}
+
+typedef void (*child_fn)(const char *dir, shared *state, const char *at, uint32_t skip);
+
+static void
+run_child(const char *dir, child_fn fn, shared *state, const char *at, uint32_t skip)
 {
     /* What an ended child had asked for is not published again: its outcome is unknown. */
     atomic_store(&state->acked, MAX(atomic_load(&state->acked), 0));
     if (folder_fork())
-        child(dir, state, at, skip);
+        fn(dir, state, at, skip);
     g_assert_cmpint(folder_child_ended(), ==, 0);
 }
 
@@ -153,8 +209,19 @@ note_acked(GArray *acked, uint64_t from, const shared *state)
         g_array_append_val(acked, id);
 }
 
+/* The same without its index. */
 static void
-twice(const char *first, uint32_t skip, const char *second, shared *state)
+verify_rebuilt(const char *dir, const GArray *acked, const shared *state)
+{
+    g_autofree char *copy = folder_copy(dir);
+    g_autofree char *index = g_build_filename(copy, "index", NULL);
+    folder_remove(index);
+    verify(copy, acked, state);
+    folder_remove(copy);
+}
+
+static void
+twice(child_fn fn, const char *first, uint32_t skip, const char *second, shared *state)
 {
     g_autofree char *dir = folder_make_fast();
     g_autoptr(GArray) acked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -164,9 +231,11 @@ twice(const char *first, uint32_t skip, const char *second, shared *state)
     for (int i = 0; i < 2; i++) {
         uint64_t from = atomic_load(&state->asked);
         atomic_store(&state->acked, from);
-        run_child(dir, state, at[i], i == 0 ? skip : 0);
+        run_child(dir, fn, state, at[i], i == 0 ? skip : 0);
         note_acked(acked, from, state);
     }
+    if (fn == clean_child)
+        verify_rebuilt(dir, acked, state);
     verify(dir, acked, state);
     folder_remove(dir);
 }
@@ -178,16 +247,16 @@ test_points(void)
                          -1, 0);
     uint64_t reached = 0, runs = 0;
     for (guint i = 0; i < G_N_ELEMENTS(points); i++) {
-        twice(points[i], 0, points[i], state);
+        twice(child, points[i], 0, points[i], state);
         reached += atomic_load(&state->reached);
-        twice(points[i], 2, points[i], state);
+        twice(child, points[i], 2, points[i], state);
         reached += atomic_load(&state->reached);
         runs += 4;
     }
     for (guint i = 0; i < G_N_ELEMENTS(recovery_points); i++) {
-        twice("stop-synced", 0, recovery_points[i], state);
+        twice(child, "stop-synced", 0, recovery_points[i], state);
         reached += atomic_load(&state->reached);
-        twice(recovery_points[i], 1, recovery_points[i], state);
+        twice(child, recovery_points[i], 1, recovery_points[i], state);
         reached += atomic_load(&state->reached);
         runs += 4;
     }
@@ -197,10 +266,35 @@ test_points(void)
     munmap(state, sizeof *state);
 }
 
+static void
+test_clean(void)
+{
+    shared *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                         -1, 0);
+    uint64_t reached = 0, runs = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(clean_points); i++) {
+        twice(clean_child, clean_points[i], 0, clean_points[i], state);
+        reached += atomic_load(&state->reached);
+        twice(clean_child, clean_points[i], 1, clean_points[i], state);
+        reached += atomic_load(&state->reached);
+        runs += 4;
+    }
+    static const char *const before[] = { "clean-renamed", "clean-commit", "clean-committed" };
+    for (guint i = 0; i < G_N_ELEMENTS(before); i++) {
+        twice(clean_child, before[i], 0, "recover-clean", state);
+        reached += atomic_load(&state->reached);
+        runs += 2;
+    }
+    g_test_message("%u of %u children ended at their point", (unsigned)reached, (unsigned)runs);
+    g_assert_cmpuint(reached, >, runs * 4 / 5);
+    munmap(state, sizeof *state);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store-test-5/points", test_points);
+    g_test_add_func("/store-test-5/clean", test_clean);
     return g_test_run();
 }

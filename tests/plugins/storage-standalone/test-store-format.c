@@ -52,14 +52,20 @@ test_names(void)
 {
     char name[SA_NAME_MAX];
     uint64_t base;
-    sa_seg_name(name, 0x12345678abcdef00);
+    bool cleaned;
+    sa_seg_name(name, 0x12345678abcdef00, false);
     g_assert_cmpstr(name, ==, "12345678abcdef00.seg");
-    g_assert_true(sa_seg_base(name, &base));
+    g_assert_true(sa_seg_base(name, &base, &cleaned));
     g_assert_cmphex(base, ==, 0x12345678abcdef00);
-    g_assert_false(sa_seg_base("12345678ABCDEF00.seg", &base));
-    g_assert_false(sa_seg_base("12345678abcdef0.seg", &base));
-    g_assert_false(sa_seg_base("12345678abcdef00.seg2", &base));
-    g_assert_false(sa_seg_base("c-1.seg", &base));
+    g_assert_false(sa_seg_base("12345678ABCDEF00.seg", &base, &cleaned));
+    g_assert_false(sa_seg_base("12345678abcdef0.seg", &base, &cleaned));
+    g_assert_false(sa_seg_base("12345678abcdef00.seg2", &base, &cleaned));
+    g_assert_false(sa_seg_base("c-1.seg", &base, &cleaned));
+    sa_seg_name(name, 0x1000, true);
+    g_assert_cmpstr(name, ==, "c-0000000000001000.seg");
+    g_assert_true(sa_seg_base(name, &base, &cleaned));
+    g_assert_true(cleaned);
+    g_assert_cmphex(base, ==, 0x1000);
 }
 
 static void
