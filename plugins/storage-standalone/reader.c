@@ -109,6 +109,15 @@ sa_read_pause(void)
     nanosleep(&wait, NULL);
 }
 
+/* Nothing is skipped: the caller asks again from here, and this is said again. */
+static void
+note_want(struct sa_store *store, sa_partition *part, uint64_t offset, const char *what)
+{
+    sa_say(store, EMESH_LOG_WARNING, "record %llu of topic %s, partition %u, of %s cannot be read "
+           "for want of %s; it is tried again", (unsigned long long)offset,
+           part->topic != NULL ? part->topic->name : "?", part->number, store->path, what);
+}
+
 /* A record that cannot be told for want of memory is tried again; false: it still cannot. */
 static bool
 read_patiently(struct sa_store *store, sa_partition *part, const sa_places *p, uint32_t i,
@@ -150,8 +159,10 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
     while (able && n < max && *next < end && (n == 0 || bytes < max_bytes)) {
         sa_places places;
         sa_look found = look(store, part, *next, end, max - n, &places);
-        if (found == SA_LOOK_ERROR)
+        if (found == SA_LOOK_ERROR) {
+            note_want(store, part, *next, "memory, descriptors or the index");
             break;
+        }
         if (found == SA_LOOK_NONE) {
             *next = end;
             break;
@@ -160,8 +171,10 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
         for (uint32_t i = 0; i < places.n; i++) {
             sa_got got;
             able = read_patiently(store, part, &places, i, &w, &got);
-            if (!able)
-                break; /* the caller asks again from here */
+            if (!able) {
+                note_want(store, part, *next, "memory");
+                break;
+            }
             if (n > 0 && bytes + got.bytes > max_bytes) {
                 store->ev->unref(&got.event, 1);
                 bytes = max_bytes;

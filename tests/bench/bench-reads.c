@@ -21,6 +21,7 @@
 #define TOPICS 1000u
 #define CREDIT 1024u
 #define FAN 100u
+#define FEW 16u
 
 typedef struct bench {
     store_host *h;
@@ -114,6 +115,17 @@ fill(void *ctx)
     }
 }
 
+static void
+append_few(void *ctx)
+{
+    bench *b = ctx;
+    emesh_append items[FEW];
+    for (uint32_t i = 0; i < FEW; i++)
+        items[i] = (emesh_append){ .event = b->event[i], .level = EMESH_LEVEL_OS,
+                                   .topic = b->topics[0] };
+    sa_append(store_host_lane(b->h, 0), items, FEW);
+}
+
 /* Written pages go to the disk and out of memory. */
 static void
 drop_cache(bench *b)
@@ -127,6 +139,28 @@ drop_cache(bench *b)
             g_error("%s does not leave the page cache", file);
         close(fd);
     }
+}
+
+/* A hundred cursors at the end, published to in batches of 16; all are served before the next. */
+static void
+fan_out(bench *b, const char *name)
+{
+    emesh_start start = { .kind = EMESH_START_LATEST };
+    store_reader *r[FAN];
+    uint64_t n = b->events / 400;
+    for (uint32_t i = 0; i < FAN; i++) {
+        r[i] = store_host_read(b->h, i % 2, b->topics[0], NULL, &start);
+        store_host_want(r[i], CREDIT, 0);
+    }
+    mark from = now(b);
+    for (uint64_t i = 0; i < n; i++) {
+        atomic_store(&b->wanted, atomic_load(&b->came) + FEW * (1 + FAN));
+        store_host_on_lane(b->h, 0, append_few, b);
+        await(b);
+    }
+    tell(b, name, from, n * FEW * FAN);
+    for (uint32_t i = 0; i < FAN; i++)
+        store_host_reader_close(r[i]);
 }
 
 /* n cursors, all of one topic or (apart > 0) of every apart-th topic, read all there is. */
@@ -213,6 +247,7 @@ one_topic(bench *b)
     mark from = now(b);
     store_host_on_lane(b->h, 0, fill, b);
     tell(b, "publish, one topic", from, b->events);
+    fan_out(b, "live, 1 to 100, batches of 16");
     drain(b, "hot, one cursor", 1, 0);
     drain(b, "hot, 100 cursors", FAN, 0);
     down(b);

@@ -386,7 +386,7 @@ test_no_memory(void)
     lacking.decode = decode_or_not;
     const emesh_event_api *whole = store_host_store(h)->ev;
     store_host_store(h)->ev = &lacking;
-    __atomic_store_n(&memory_lacks, 5, __ATOMIC_RELAXED);
+    __atomic_store_n(&memory_lacks, 55, __ATOMIC_RELAXED); /* a second of it */
     store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
     store_host_want(r, 1000, 1 << 20);
     store_host_records(r, 50);
@@ -394,6 +394,8 @@ test_no_memory(void)
     for (uint32_t i = 0; i < 50; i++)
         g_assert_cmpuint(store_host_flags(r, i), ==, 0);
     g_assert_cmpstr(store_host_id(r, 0), ==, "e0");
+    g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
+    g_assert_cmpuint(store_host_logged(h, "for want of memory"), ==, 1);
     store_host_reader_close(r);
     store_host_store(h)->ev = whole;
     sa_topic_close(NULL, topic);
