@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define CONN_KEY "emesh-admin-conn"
+#define PAUSE_MS 100 /* when there is no descriptor left */
+
+static gboolean on_ready(gint listener, GIOCondition condition, gpointer data);
 
 static void
 conn_free(gpointer data)
@@ -74,6 +77,30 @@ refuse(int fd)
     close(fd);
 }
 
+static void
+await(emesh_admin_lane *lane, GSource *source, GSourceFunc call)
+{
+    lane->accept = source;
+    g_source_set_callback(source, call, lane, NULL);
+    g_source_attach(source, lane->context);
+}
+
+static void
+await_connections(emesh_admin_lane *lane)
+{
+    await(lane, g_unix_fd_source_new(emesh_admin_socket_fd(lane->admin->held), G_IO_IN),
+          G_SOURCE_FUNC(on_ready));
+}
+
+static gboolean
+on_pause_over(gpointer data)
+{
+    emesh_admin_lane *lane = data;
+    g_source_unref(lane->accept);
+    await_connections(lane);
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean
 on_ready(gint listener, GIOCondition condition, gpointer data)
 {
@@ -82,6 +109,11 @@ on_ready(gint listener, GIOCondition condition, gpointer data)
     pid_t pid = 0;
     (void)condition;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        g_source_unref(lane->accept); /* what waits stays readable: looking again at once spins */
+        await(lane, g_timeout_source_new(PAUSE_MS), on_pause_over);
+        return G_SOURCE_REMOVE;
+    }
     if (fd < 0)
         return G_SOURCE_CONTINUE;
     if (lane->conns.length >= EMESH_ADMIN_MAX_CONNS) {
@@ -108,9 +140,7 @@ emesh_accept_start(emesh_admin_lane *lane, GError **error)
 {
     (void)error;
     g_queue_init(&lane->conns);
-    lane->accept = g_unix_fd_source_new(emesh_admin_socket_fd(lane->admin->held), G_IO_IN);
-    g_source_set_callback(lane->accept, G_SOURCE_FUNC(on_ready), lane, NULL);
-    g_source_attach(lane->accept, lane->context);
+    await_connections(lane);
     return true;
 }
 

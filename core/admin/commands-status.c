@@ -82,6 +82,7 @@ rows_listeners(const emesh_inst *inst, emesh_command_reply *reply)
         emesh_row_number(row, "connections", infos[i].connections);
         emesh_row_number(row, "accepted", infos[i].accepted);
         emesh_row_number(row, "refused", infos[i].refused);
+        emesh_row_number(row, "failed", infos[i].failed);
         emesh_row_number(row, "bytes-in", infos[i].bytes_in);
         emesh_row_number(row, "bytes-out", infos[i].bytes_out);
         emesh_row_send(row, reply);

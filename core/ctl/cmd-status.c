@@ -18,6 +18,7 @@ static const ctl_column listeners[] = {
     { "connections", "CONNECTIONS", CTL_COUNT },
     { "accepted", "ACCEPTED", CTL_COUNT },
     { "refused", "REFUSED", CTL_COUNT },
+    { "failed", "FAILED", CTL_COUNT },
     { "bytes-in", "IN", CTL_BYTES },
     { "bytes-out", "OUT", CTL_BYTES },
     { NULL, NULL, CTL_TEXT },

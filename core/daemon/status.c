@@ -110,6 +110,8 @@ emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
     count_row(reply, "bus_stale_settles", sum.stale_settles);
     count_row(reply, "bus_append_calls", sum.append_calls);
     count_row(reply, "bus_mail_boxes", sum.mail_boxes);
+    count_row(reply, "session_memory",
+              (uint64_t)MAX(__atomic_load_n(&daemon->budget.used, __ATOMIC_RELAXED), 0));
     count_row(reply, "log_suppressed", emesh_log_suppressed(daemon->log));
     for (uint32_t i = 0; i < daemon->instances->len; i++) {
         plugin_rows rows = { daemon->instances->pdata[i], reply };

@@ -147,15 +147,17 @@ set_reason(emesh_conn *conn, int32_t code, const char *text)
     g_strlcpy(conn->err->text, text, sizeof conn->err->text);
 }
 
-/* What the plugin never saw it cannot log. */
+/* What the plugin never saw it cannot count and log. */
 static void
 log_unknown(emesh_conn *conn, const char *text)
 {
     emesh_listeners *listeners = conn->port ? conn->port->listeners : NULL;
     uint32_t left_out = 0;
 
-    if (!listeners || conn->code == EMESH_E_CLOSED ||
-        !emesh_listeners_may_log(listeners, &listeners->log_handshake, now_of(conn), &left_out))
+    if (!listeners || conn->code == EMESH_E_CLOSED)
+        return;
+    __atomic_store_n(&conn->port->failed, conn->port->failed + 1, __ATOMIC_RELAXED);
+    if (!emesh_listeners_may_log(listeners, &listeners->log_handshake, now_of(conn), &left_out))
         return;
     char peer[EMESH_ADDR_TEXT];
     emesh_addr_format(&conn->peer, peer);

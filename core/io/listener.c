@@ -460,6 +460,7 @@ emesh_net_listener_info(const emesh_listeners *listeners, emesh_listener_info *o
             info->connections += __atomic_load_n(&port->connections, __ATOMIC_RELAXED);
             info->accepted += __atomic_load_n(&port->accepted, __ATOMIC_RELAXED);
             info->refused += __atomic_load_n(&port->refused, __ATOMIC_RELAXED);
+            info->failed += __atomic_load_n(&port->failed, __ATOMIC_RELAXED);
             info->bytes_in += __atomic_load_n(&port->bytes_in, __ATOMIC_RELAXED);
             info->bytes_out += __atomic_load_n(&port->bytes_out, __ATOMIC_RELAXED);
         }

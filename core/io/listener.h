@@ -26,7 +26,7 @@ typedef struct emesh_port { /* one address on one lane */
     uint32_t address;  /* index */
     /* written by the lane, atomic for status */
     uint32_t connections;
-    uint64_t accepted, refused, bytes_in, bytes_out;
+    uint64_t accepted, refused, failed, bytes_in, bytes_out;
 } emesh_port;
 
 typedef struct emesh_bound { /* one address */

@@ -73,7 +73,7 @@ typedef struct emesh_listener_info { /* for `status` */
     bool tls;
     bool open_to_others; /* not a loopback address */
     uint32_t connections;
-    uint64_t accepted, refused, bytes_in, bytes_out;
+    uint64_t accepted, refused, failed, bytes_in, bytes_out; /* failed: handshakes */
 } emesh_listener_info;
 uint32_t emesh_net_listener_info(const emesh_listeners *listeners, emesh_listener_info *out,
                                  uint32_t cap); /* [main] returns how many there are */

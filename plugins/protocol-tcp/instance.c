@@ -51,6 +51,10 @@ make_counters(tcp_instance *tcp)
     tcp->refused = counter(tcp, "connections_refused",
                            "Connections closed for malformed input or a refused hello.");
     tcp->expired = counter(tcp, "connections_expired", "Connections closed for their silence.");
+    tcp->limited = counter(tcp, "connections_limited",
+                           "Connections the host ended: time, memory, broken TLS.");
+    tcp->cut = counter(tcp, "connections_cut",
+                       "Connections that their peers broke off in the middle of something.");
     tcp->unfit = counter(tcp, "pushes_unfit", "Events that a client could not be sent.");
     tcp->late = counter(tcp, "acks_late", "Acknowledgements of no push that is open.");
 }

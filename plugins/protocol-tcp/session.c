@@ -319,8 +319,10 @@ on_eof(void *ctx, emesh_conn *conn)
     tcp_session *s = ctx;
     (void)conn;
     s->eof = true;
-    if (s->partial && !s->paused)
+    if (s->partial && !s->paused) {
+        tcp_count(s->lane->tcp, s->lane->tcp->cut);
         tcp_tell_end(s, TCP_END_CUT, EMESH_LOG_NOTICE, "it ended in the middle of a frame");
+    }
     if (s->state == TCP_NEW || s->state == TCP_OPENING) {
         tcp_session_end(s, EMESH_LEFT_ORDERLY);
         return;
@@ -370,11 +372,15 @@ tell_closed(const tcp_session *s, int32_t code, const emesh_error *err)
 
     if (code == EMESH_OK || code == EMESH_E_CLOSED || s->state == TCP_ENDED)
         return;
-    if (code == EMESH_E_LOST)
-        tcp_tell_end(s, TCP_END_CUT, middle ? EMESH_LOG_NOTICE : EMESH_LOG_INFO,
-                     tcp_why(err, "it broke off"));
-    else
+    if (code != EMESH_E_LOST) {
+        tcp_count(s->lane->tcp, s->lane->tcp->limited);
         tcp_tell_end(s, TCP_END_LIMIT, EMESH_LOG_NOTICE, tcp_why(err, "the host ended it"));
+        return;
+    }
+    if (middle)
+        tcp_count(s->lane->tcp, s->lane->tcp->cut);
+    tcp_tell_end(s, TCP_END_CUT, middle ? EMESH_LOG_NOTICE : EMESH_LOG_INFO,
+                 tcp_why(err, "it broke off"));
 }
 
 static void
