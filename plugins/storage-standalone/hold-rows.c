@@ -41,7 +41,7 @@ row_value(uint8_t value[VALUE], const sa_hold *hold, uint64_t lsn)
 bool
 sa_hold_row_read(const MDB_val *key, const MDB_val *value, sa_hold_row_value *row)
 {
-    if (key->mv_size != 24 || sa_row_check(key, value) != (ssize_t)VALUE)
+    if (key->mv_size != 24 || sa_row_check(key, value) < (ssize_t)VALUE)
         return false;
     const uint8_t *k = key->mv_data, *v = value->mv_data;
     row->group = sa_row_key32(k);

@@ -145,6 +145,7 @@ sa_row_key64(const void *p)
     return __builtin_bswap64(sa_get64(p));
 }
 
+/* A newer minor version may put more behind a value: what is known of it is read. */
 #define META_SIZE 88u
 
 int
@@ -157,6 +158,7 @@ sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
     sa_put32(v + 24, m->clean);
     sa_put32(v + 28, m->major);
     sa_put32(v + 32, m->incompat);
+    sa_put32(v + 36, SA_MINOR);
     sa_put64(v + 40, m->applied);
     sa_put64(v + 48, m->clock_us);
     sa_put64(v + 56, m->wall_us);
@@ -179,6 +181,7 @@ sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *m)
     m->clean = sa_get32(v + 24);
     m->major = sa_get32(v + 28);
     m->incompat = sa_get32(v + 32);
+    m->minor = sa_get32(v + 36);
     m->applied = sa_get64(v + 40);
     m->clock_us = sa_get64(v + 48);
     m->wall_us = sa_get64(v + 56);
@@ -227,7 +230,7 @@ sa_rows_put_chunk(struct sa_store *store, MDB_txn *txn, uint64_t base, const sa_
 bool
 sa_row_chunk(const MDB_val *key, const MDB_val *value, uint64_t *base, sa_entry *e)
 {
-    if (key->mv_size != 12 || sa_row_check(key, value) != (ssize_t)CHUNK_SIZE)
+    if (key->mv_size != 12 || sa_row_check(key, value) < (ssize_t)CHUNK_SIZE)
         return false;
     const uint8_t *v = value->mv_data;
     e->partition = sa_row_key32(key->mv_data);
@@ -350,7 +353,7 @@ sa_rows_each(struct sa_store *store, enum sa_table table,
 /* ---- segments and groups ---- */
 
 #define SEGMENT_SIZE 80u
-#define SEGMENT_SIZE_0 48u /* before there were held events */
+#define SEGMENT_SIZE_0 48u /* format 1.0: before there were held events */
 
 int
 sa_rows_put_segment(struct sa_store *store, MDB_txn *txn, const struct sa_segment *seg)
@@ -375,7 +378,7 @@ struct sa_segment *
 sa_row_segment(const MDB_val *key, const MDB_val *value)
 {
     ssize_t len = sa_row_check(key, value);
-    if (key->mv_size != 8 || (len != (ssize_t)SEGMENT_SIZE && len != (ssize_t)SEGMENT_SIZE_0))
+    if (key->mv_size != 8 || len < (ssize_t)SEGMENT_SIZE_0)
         return NULL;
     const uint8_t *v = value->mv_data;
     sa_segment *seg = sa_seg_new(sa_row_key64(key->mv_data), sa_get64(v));
@@ -387,7 +390,7 @@ sa_row_segment(const MDB_val *key, const MDB_val *value)
     seg->live = sa_get32(v + 32);
     seg->epoch = sa_get32(v + 36);
     seg->size = sa_get64(v + 40);
-    if (len == (ssize_t)SEGMENT_SIZE) {
+    if (len >= (ssize_t)SEGMENT_SIZE) {
         seg->holds = (sa_tokens){ sa_get64(v + 48), sa_get64(v + 56) };
         seg->dones = (sa_tokens){ sa_get64(v + 64), sa_get64(v + 72) };
     }

@@ -29,7 +29,7 @@ typedef struct sa_meta {
     uint32_t salt;
     uint32_t epoch;
     uint32_t clean; /* orderly stop */
-    uint32_t major, incompat;
+    uint32_t major, minor, incompat; /* minor: 0 in format 1.0, which did not write it */
     uint64_t applied; /* LSN: control records below it are in the rows */
     uint64_t clock_us, wall_us;
     uint32_t next_topic, next_part, next_group;

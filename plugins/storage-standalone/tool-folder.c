@@ -166,6 +166,8 @@ check_identity(tool *t)
         return tool_say("index of %s was written by a newer version (format %u, features 0x%x): "
                         "take the eventmeshctl of that version", t->path, index->meta.major,
                         index->meta.incompat);
+    if (index->have_meta)
+        t->minor = MAX(t->minor, (uint16_t)index->meta.minor);
     if (!t->known && index->have_meta) {
         t->known = true;
         t->salt = index->meta.salt;

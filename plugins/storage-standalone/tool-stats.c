@@ -357,7 +357,8 @@ tool_stats(tool *t)
     tell_topics(t, cells);
     table(t, "Topics", topics, G_N_ELEMENTS(topics), cells);
     tell_groups(t, cells);
-    table(t, "Groups", groups, G_N_ELEMENTS(groups), cells);
+    table(t, t->index.have_meta && t->index.meta.clean ? "Groups" : "Groups, as the last checkpoint "
+          "has them (COMMIT records behind it follow at the next start)", groups, G_N_ELEMENTS(groups), cells);
     tell_holds(t, cells);
     table(t, "Held events", held, G_N_ELEMENTS(held), cells);
     table(t, "Segments", segments, G_N_ELEMENTS(segments), files);
