@@ -25,7 +25,15 @@ damaged(tool *t, const char *format, ...)
 static tool_file *
 file_of(const tool *t, uint64_t base)
 {
-    tool_file *f = tool_file_at(t, base);
+    guint low = 0, high = t->files->len;
+    while (low < high) {
+        guint mid = (low + high) / 2;
+        if (((const tool_file *)t->files->pdata[mid])->base < base)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    tool_file *f = low < t->files->len ? t->files->pdata[low] : NULL;
     return f != NULL && f->base == base ? f : NULL;
 }
 
@@ -52,6 +60,8 @@ check_segments(tool *t)
     for (guint i = 0; i < t->index.segments->len; i++) {
         const tool_segrow *row = &g_array_index(t->index.segments, tool_segrow, i);
         const tool_file *f = file_of(t, row->base);
+        if (g_hash_table_contains(t->replaced, &row->base))
+            continue; /* the index is older than the cleaning: the next start tells it */
         if (f == NULL)
             damaged(t, "file log/%016" G_GINT64_MODIFIER "x.seg is missing: its events are gone",
                     row->base);
@@ -91,7 +101,7 @@ same(const sa_entry *a, const sa_entry *b)
 {
     return a->last == b->last && a->count == b->count && a->index == b->index
            && a->index_crc == b->index_crc && a->bytes == b->bytes && a->min_us == b->min_us
-           && a->max_us == b->max_us;
+           && a->max_us == b->max_us && a->clock_us == b->clock_us;
 }
 
 /* Entries of one file against their rows. Returns how many rows are of it. */
@@ -126,13 +136,13 @@ check_chunks(tool *t)
     guint good = 0, readable = 0;
     for (guint i = 0; i < t->files->len; i++) {
         tool_file *f = t->files->pdata[i];
-        if (f->sealed && row_of(t, f->base) != NULL)
+        if (f->sealed && !f->unused && row_of(t, f->base) != NULL)
             good += check_directory(t, f);
     }
     for (guint i = 0; i < t->index.chunks->len; i++) {
         const tool_chunk *chunk = &g_array_index(t->index.chunks, tool_chunk, i);
         const tool_file *f = file_of(t, chunk->base);
-        readable += f != NULL && f->sealed && row_of(t, chunk->base) != NULL;
+        readable += f != NULL && f->sealed && !f->unused && row_of(t, chunk->base) != NULL;
         if (f != NULL && row_of(t, chunk->base) == NULL)
             damaged(t, "log/%s has rows of events and none of its own", f->name);
     }

@@ -81,7 +81,7 @@ lost_records(walk *w, uint64_t place, uint64_t size, const char *text)
         const sa_entry *e = &w->foot.dir[i];
         for (uint32_t k = 0; k < e->count; k++) {
             uint64_t at = 8ull * tool_footer_place8(&w->foot, i, k);
-            if (at < place || at >= place + size)
+            if (at == 0 || at < place || at >= place + size)
                 continue;
             sa_rec_head head = { .type = e->partition != 0 ? SA_EVENT : 0,
                                  .partition = e->partition, .offset = e->base + k };
@@ -139,11 +139,12 @@ check_event(walk *w, const sa_found *found, bool named)
 {
     const sa_rec_head *head = &found->head;
     tool_part *part = tool_names_part(&w->t->names, head->partition);
-    bool rises = head->offset >= part->seen, gone = part->topic == NULL || part->topic->deleted;
-    if (rises)
-        part->seen = head->offset + 1;
-    else
+    bool rises = w->f->unused || head->offset >= part->seen;
+    bool gone = part->topic == NULL || part->topic->deleted;
+    if (!rises)
         w->copies++;
+    else if (!w->f->unused)
+        part->seen = head->offset + 1;
     if (!w->have_foot)
         return;
     if (!rises && named)
@@ -239,6 +240,18 @@ check_footer(walk *w)
         damaged(w, "footer", bad, place, w->f->size - place, NULL);
 }
 
+/* Places of events that the cleaner found damaged. */
+static uint64_t
+left_out(const walk *w)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; w->have_foot && w->f->inputs != NULL && i < w->foot.t.n_dir; i++) {
+        for (uint32_t k = 0; k < w->foot.dir[i].count; k++)
+            n += tool_footer_place8(&w->foot, i, k) == 0;
+    }
+    return n;
+}
+
 /* The rules of sa_recover_mark(), but for a cut above the mark, which is no torn end: a file has its
  * size before it is used. */
 static void
@@ -249,7 +262,11 @@ check_end(walk *w, const sa_scan *scan, const tool_file *next)
     /* until its footer is whole a file has the size that its header says */
     bool other = f->state == SA_HEAD_OK && f->size != f->last - f->base;
     if (f->sealed) {
-        if (w->have_foot && w->named < w->foot.t.records)
+        uint64_t lost = left_out(w);
+        if (lost > 0)
+            tool_note(w->t, f, "%" G_GUINT64_FORMAT " events were damaged when it was cleaned, and "
+                      "are gone", lost);
+        if (w->have_foot && w->named + lost < w->foot.t.records)
             damaged(w, "footer", "the footer names records that are not there", f->end - f->base,
                     0, NULL);
         if (w->open)
@@ -278,6 +295,9 @@ tool_check_segment(tool *t, tool_file *f, const tool_file *next, tool_done *done
     walk w = { .t = t, .f = f, .done = done, .place = 0 };
     sa_scan scan;
     check_head(&w, next);
+    if (f->unused)
+        tool_note(t, f, f->inputs != NULL ? "made by the cleaner and not used yet"
+                                          : "a cleaned file has taken its place");
     if (f->state != SA_HEAD_OK && f->empty && !f->sealed)
         return 0;
     if (f->sealed)

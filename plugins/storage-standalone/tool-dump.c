@@ -193,7 +193,7 @@ tool_dump(tool *t)
     d.full = limited(&d);
     for (guint i = 0; i < t->files->len && code == 0 && !d.full; i++) {
         d.f = t->files->pdata[i];
-        int rc = has_wanted(&d) ? tool_scan(t, d.f, &scan, each, &d) : 0;
+        int rc = !d.f->unused && has_wanted(&d) ? tool_scan(t, d.f, &scan, each, &d) : 0;
         if (rc < 0)
             code = t->failed != 0 ? t->failed
                                   : tool_say("%s/log/%s could not be read: %s", t->path,

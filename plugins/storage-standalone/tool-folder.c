@@ -56,6 +56,8 @@ file_free(gpointer data)
 {
     tool_file *f = data;
     tool_file_close(f);
+    if (f->inputs != NULL)
+        g_array_unref(f->inputs);
     g_free(f->name);
     g_free(f);
 }
@@ -79,6 +81,8 @@ tool_file_at(const tool *t, uint64_t lsn)
         else
             high = mid;
     }
+    while (low > 0 && ((const tool_file *)t->files->pdata[low - 1])->unused)
+        low--;
     tool_file *f = low > 0 ? t->files->pdata[low - 1] : NULL;
     return f != NULL && lsn - f->base < f->size ? f : NULL;
 }
@@ -102,6 +106,7 @@ list_files(tool *t)
         f->base = base;
         f->size = (uint64_t)st.st_size;
         f->fd = -1;
+        f->inputs = cleaned ? g_array_new(FALSE, FALSE, sizeof(uint64_t)) : NULL;
         g_ptr_array_add(t->files, f);
     }
     closedir(dir);
@@ -144,6 +149,10 @@ read_heads(tool *t)
         if (f->state != SA_HEAD_OK)
             continue;
         t->minor = MAX(t->minor, f->head.minor);
+        for (uint32_t k = 0; k < f->head.n_inputs && f->inputs != NULL; k++) {
+            uint64_t input = sa_seg_head_input(page, k);
+            g_array_append_val(f->inputs, input);
+        }
         if (!t->known)
             take_identity(t, &f->head);
     }
@@ -180,6 +189,49 @@ check_identity(tool *t)
                             "of its files is whole", t->path);
     }
     return 0;
+}
+
+/* ---- cleaned files and what they were made of: the rules of sa_recover_cleaned() ---- */
+
+static tool_file *
+file_of(const tool *t, uint64_t base)
+{
+    for (guint i = 0; i < t->files->len; i++) {
+        tool_file *f = t->files->pdata[i];
+        if (f->base == base)
+            return f;
+    }
+    return NULL;
+}
+
+static bool
+has_row(const tool *t, uint64_t base)
+{
+    for (guint i = 0; t->index.segments != NULL && i < t->index.segments->len; i++) {
+        if (g_array_index(t->index.segments, tool_segrow, i).base == base)
+            return true;
+    }
+    return false;
+}
+
+/* It counts once its rows are committed, or an input is gone. */
+static void
+settle_cleaned(tool *t, tool_file *f)
+{
+    guint there = 0;
+    for (guint i = 0; i < f->inputs->len; i++)
+        there += file_of(t, g_array_index(f->inputs, uint64_t, i)) != NULL;
+    if (there == f->inputs->len && there > 0 && !has_row(t, f->base)) {
+        f->unused = true;
+        return;
+    }
+    for (guint i = 0; i < f->inputs->len; i++) {
+        uint64_t base = g_array_index(f->inputs, uint64_t, i);
+        tool_file *input = file_of(t, base);
+        if (input != NULL)
+            input->unused = true;
+        g_hash_table_add(t->replaced, g_memdup2(&base, sizeof base));
+    }
 }
 
 /* ---- trailers ---- */
@@ -315,6 +367,7 @@ tool_open(tool *t, const char *path)
 {
     t->rows = g_string_new(NULL);
     t->files = g_ptr_array_new_with_free_func(file_free);
+    t->replaced = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     tool_names_init(&t->names);
     int code = open_folders(t, path);
     if (code != 0)
@@ -329,6 +382,11 @@ tool_open(tool *t, const char *path)
         code = check_identity(t);
     if (code != 0)
         return code;
+    for (guint i = 0; i < t->files->len; i++) {
+        tool_file *f = t->files->pdata[i];
+        if (f->inputs != NULL && !f->unused)
+            settle_cleaned(t, f);
+    }
     t->durable = t->index.have_meta ? t->index.meta.applied : 0;
     for (guint i = 0; i < t->files->len; i++)
         read_trailer(t, t->files->pdata[i]);
@@ -343,6 +401,7 @@ tool_close(tool *t)
     tool_names_clear(&t->names);
     tool_index_clear(&t->index);
     g_clear_pointer(&t->files, g_ptr_array_unref);
+    g_clear_pointer(&t->replaced, g_hash_table_unref);
     if (t->log_dir >= 0)
         close(t->log_dir);
     if (t->dir >= 0)

@@ -74,8 +74,10 @@ state_of(const tool_file *f)
 {
     if (f->gone)
         return "gone";
+    if (f->unused)
+        return "unused";
     if (f->sealed)
-        return f->state == SA_HEAD_OK && f->head.kind == SA_SEGMENT_CLEANED ? "cleaned" : "sealed";
+        return f->inputs != NULL ? "cleaned" : "sealed";
     return f->empty ? "prepared" : "active";
 }
 
@@ -89,9 +91,10 @@ count_file(tool *t, tool_file *f, GPtrArray *cells)
     sa_scan scan;
     for (uint32_t i = 0; i < n; i++) {
         sum.records += dir[i].count;
-        count_run(&sum, &dir[i]);
+        if (!f->unused)
+            count_run(&sum, &dir[i]);
     }
-    int rc = dir == NULL ? tool_scan(t, f, &scan, count_record, &sum) : 0;
+    int rc = dir == NULL && !f->unused ? tool_scan(t, f, &scan, count_record, &sum) : 0;
     if (rc < 0)
         return t->failed != 0 ? t->failed : tool_say("%s/log/%s could not be read: %s", t->path,
                                                      f->name, g_strerror(-rc));

@@ -72,7 +72,9 @@ typedef struct tool_file { /* one file of the log */
     sa_foot_head foot;
     uint64_t end;  /* LSN behind the last record */
     uint64_t held; /* bytes of live held events */
-    bool empty; /* no record: prepared, or being made */
+    bool empty;  /* no record: prepared, or being made */
+    GArray *inputs; /* of a cleaned one: u64 bases; NULL: not cleaned */
+    bool unused; /* a cleaned file has taken its place; or it is one whose inputs all are there */
     bool gone;
 } tool_file;
 
@@ -114,6 +116,7 @@ typedef struct tool {
     uint32_t salt;
     uint16_t minor; /* largest in a header */
     GPtrArray *files; /* tool_file, by base */
+    GHashTable *replaced; /* bases of inputs of cleaned files that count */
     uint64_t durable; /* below it everything must be there */
     uint64_t top;
     tool_names names;
