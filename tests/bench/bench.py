@@ -112,6 +112,8 @@ def options():
     parser.add_argument("--out", type=Path, default=SOURCE / "build" / "bench")
     parser.add_argument("--doc", action="store_true",
                         help="writes the results of this run into doc/performance.md")
+    parser.add_argument("--keep", action="store_true",
+                        help="results.json keeps what it has of other parts than --parts")
     parser.add_argument("--from-results", action="store_true",
                         help="measures nothing: reports what results.json keeps")
     plan = parser.parse_args()
@@ -140,9 +142,10 @@ def main():
         folder = plan.out / "run"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        results = {"machine": machine(folder), "plan": {
+        results = json.loads(kept.read_text(encoding="utf-8")) if plan.keep and kept.exists() else {}
+        results.update({"machine": machine(folder), "plan": {
             name: getattr(plan, name)
-            for name in ("seconds", "rounds", "backlog", "stored", "sessions", "group_topics")}}
+            for name in ("seconds", "rounds", "backlog", "stored", "sessions", "group_topics")}})
         if missing:
             print(f"not installed, not measured: {', '.join(missing)}", file=sys.stderr)
         try:
@@ -156,7 +159,7 @@ def main():
     pictures = "\n".join(f"![{name[:-4]}]({name})\n" for name in plots)
     (plan.out / "report.md").write_text(f"# Benchmark\n\n{report.markdown(results)}\n{pictures}",
                                         encoding="utf-8")
-    print("\n" + report.reach(results))
+    print("\n" + report.markdown(results))
     print(f"report: {plan.out / 'report.md'}")
     if plan.doc:
         write_doc(results, plots)

@@ -172,12 +172,17 @@ main(int argc, char **argv)
     *l = (load){ .host = "127.0.0.1", .topic = "bench", .group = "bench", .port = 10000,
                  .clients = 1, .window = 1, .body = 512, .topics = 1, .seconds = 5, .warmup = 1,
                  .wire = &wire_eventmesh };
-    if (!read_options(l, argc, argv))
+    if (!read_options(l, argc, argv)) {
+        free(l);
         return 2;
+    }
     load_open(l);
     measure(l);
     uint64_t each = l->broadcast ? l->subscribers : l->subscribers > 0;
     bool complete = l->drain > 0 ? l->arrived == l->drain
                                  : l->acked == l->sent && l->arrived == l->sent * each;
-    return complete && l->refused == 0 ? 0 : 1;
+    bool good = complete && l->refused == 0;
+    load_close(l);
+    free(l);
+    return good ? 0 : 1;
 }

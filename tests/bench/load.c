@@ -126,6 +126,23 @@ load_open(load *l)
     }
 }
 
+void
+load_close(load *l)
+{
+    for (uint32_t i = 0; i < l->clients + l->subscribers; i++) {
+        client *c = &l->all[i];
+        close(c->fd);
+        free(c->in.data);
+        free(c->out.data);
+        free(c->slots);
+        free(c->idle);
+        free(c->queued);
+    }
+    free(l->all);
+    free(l->template.data);
+    close(l->epoll);
+}
+
 static void
 flush(load *l, client *c)
 {

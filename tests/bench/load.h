@@ -60,6 +60,7 @@ struct wire {
 extern const wire wire_eventmesh, wire_nats, wire_redis;
 
 void load_open(load *l);
+void load_close(load *l);
 /* Runs until the time, or until nothing is under way any more. */
 void load_run(load *l, uint64_t until);
 void load_fill(load *l);

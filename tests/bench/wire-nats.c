@@ -24,7 +24,7 @@ typedef struct message {
 static int
 read_message(message *m, const char *data, size_t n)
 {
-    const char *end = memchr(data, '\n', n);
+    const char *end = n > 0 ? memchr(data, '\n', n) : NULL;
     if (end == NULL || end == data)
         return 0;
     *m = (message){ .line = data, .line_len = (size_t)(end - data) - 1,
