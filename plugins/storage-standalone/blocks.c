@@ -179,7 +179,7 @@ sa_blocks_wait(struct sa_store *store, sa_ask *ask)
 
 /* The block as others see it from now on. False: there is one already. */
 static bool
-begin_load(sa_blocks *blocks, sa_block *block, const sa_ask *ask)
+begin_load(sa_blocks *blocks, sa_block *block, sa_ask *ask)
 {
     *block = (sa_block){ .part = ask->part, .from = ask->from, .loading = true,
                          .to = MIN((ask->from | (SA_BLOCK_RUN - 1)) + 1, ask->end) };
@@ -189,6 +189,11 @@ begin_load(sa_blocks *blocks, sa_block *block, const sa_ask *ask)
         sa_block **chain = chain_of(blocks, ask->part, ask->from);
         block->chain = *chain;
         *chain = block;
+        const sa_block *before = ask->from > 0 ? find(blocks, ask->part, ask->from - 1) : NULL;
+        if (before != NULL && before->ahead.cold > ask->ahead.cold) {
+            ask->ahead.cold = before->ahead.cold;
+            ask->ahead.to = before->ahead.to;
+        }
     }
     pthread_mutex_unlock(&blocks->lock);
     return first;
@@ -250,6 +255,7 @@ sa_blocks_load(struct sa_store *store, sa_ask *ask)
     sa_ask *waiting = block->waiting;
     block->loading = false;
     block->to = to;
+    block->ahead = ask->ahead;
     answer(store, block, ask);
     blocks->bytes += block->bytes;
     lru_add(blocks, block);

@@ -40,6 +40,7 @@ typedef struct sa_block {
     struct sa_block *older, *newer;
     sa_ask *waiting; /* while it is loaded */
     bool loading;
+    sa_ahead ahead; /* of who loaded it; who loads the next one goes on from there */
     uint32_t n;
     uint64_t bytes;
     sa_got *got; /* by offset */
