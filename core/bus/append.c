@@ -52,6 +52,8 @@ key_of(const emesh_pending *p)
 {
     const emesh_attr *attr;
 
+    if (p->own != NULL) /* an inbox has no partitions; dead letters go where they come */
+        return (emesh_slice){ "", 0 };
     if (p->key != NULL)
         return (emesh_slice){ p->key, p->key_len };
     if (p->topic->partitions == 1)
@@ -73,9 +75,17 @@ fill(emesh_bus_lane *lane, const emesh_batch *batch, void *array, uint32_t strid
             .topic = p->topic->handle,
             .key = key_of(p),
             .cookie = emesh_pending_cookie(lane, p),
+            .deliver_at_ms = p->deliver_at_ms,
             .deadline_ns = p->deadline_ns,
             .level = MAX(p->level, p->topic->level),
         };
+        if (p->own != NULL) {
+            item.group = p->own->group;
+            item.cursor = p->own->cursor;
+            item.commit = p->own->cursor != NULL ? &p->own->commit : NULL;
+            item.deliver_at_ms = p->own->deliver_at_ms;
+            item.attempts = p->own->attempts;
+        }
         memcpy(emesh_at(array, stride, i), &item, MIN(stride, sizeof item));
     }
 }
@@ -162,10 +172,11 @@ count_topics(const emesh_batch *batch, uint32_t n)
 {
     for (uint32_t i = 0, run; i < n; i += run) {
         emesh_bus_topic *topic = batch->items[batch->sent + i]->topic;
-        for (run = 1; i + run < n && batch->items[batch->sent + i + run]->topic == topic; run++)
-            ;
+        uint32_t published = 0;
+        for (run = 0; i + run < n && batch->items[batch->sent + i + run]->topic == topic; run++)
+            published += batch->items[batch->sent + i + run]->own == NULL;
         __atomic_add_fetch(&topic->under_way, run, __ATOMIC_RELAXED);
-        __atomic_add_fetch(&topic->published, run, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&topic->published, published, __ATOMIC_RELAXED);
     }
 }
 
@@ -259,13 +270,13 @@ wake_waiting(emesh_bus_lane *lane, emesh_store *store)
 /* One result on the lane that appended. The window it frees may let waiting items go. */
 static void
 one_result(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
-           const char *reason, size_t reason_len)
+           emesh_position position, const char *reason, size_t reason_len)
 {
     emesh_pending *p = emesh_pending_at(lane, (uint32_t)cookie);
     emesh_store *store;
     emesh_batch *batch;
 
-    if (p == NULL || p->session == NULL || p->topic == NULL ||
+    if (p == NULL || !emesh_pending_busy(p) || p->topic == NULL ||
         emesh_pending_cookie(lane, p) != cookie)
         return;
     store = p->topic->store;
@@ -273,7 +284,7 @@ one_result(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
     __atomic_sub_fetch(&store->under_way, 1, __ATOMIC_SEQ_CST);
     wake_waiting(lane, store);
     __atomic_sub_fetch(&p->topic->under_way, 1, __ATOMIC_RELEASE);
-    emesh_publish_done(lane, cookie, code, level, reason, reason_len);
+    emesh_publish_done(lane, cookie, code, level, position, reason, reason_len);
     batch = lane->batches->pdata[store->index];
     if (batch->n > batch->sent)
         emesh_worker_phase(lane->worker, EMESH_PHASE_APPEND, &lane->append_item);
@@ -284,7 +295,8 @@ result_mail(emesh_bus_lane *here, const emesh_mail *mail)
 {
     char *reason = mail->from;
 
-    one_result(here, mail->id, mail->code, mail->x, reason, reason != NULL ? strlen(reason) : 0);
+    one_result(here, mail->id, mail->code, mail->x, mail->position, reason,
+               reason != NULL ? strlen(reason) : 0);
     g_free(reason);
 }
 
@@ -308,7 +320,7 @@ emesh_append_results(const emesh_host *host, const emesh_appended *results, uint
             continue;
         lane = bus->lanes[r.cookie >> 56];
         if (lane->worker == current) {
-            one_result(lane, r.cookie, r.code, r.level, r.reason.ptr, r.reason.len);
+            one_result(lane, r.cookie, r.code, r.level, r.position, r.reason.ptr, r.reason.len);
             continue;
         }
         if (box != NULL && box->dest != lane) {
@@ -321,6 +333,7 @@ emesh_append_results(const emesh_host *host, const emesh_appended *results, uint
         mail->id = r.cookie;
         mail->code = r.code;
         mail->x = r.level;
+        mail->position = r.position;
         mail->from = r.code != EMESH_OK && r.reason.len > 0
                          ? g_strndup(r.reason.ptr, MIN(r.reason.len, 255u))
                          : NULL;

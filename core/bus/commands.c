@@ -131,7 +131,7 @@ topic_create(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
         emesh_command_fail(reply, EMESH_E_INVALID,
              "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
     else
-        emesh_topic_open_main(emesh_daemon_bus(daemon), name.ptr, name.len, created,
+        emesh_topic_open_main(emesh_daemon_bus(daemon), name.ptr, name.len, NULL, created,
                               listing_new(daemon, reply));
 }
 

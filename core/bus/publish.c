@@ -66,12 +66,52 @@ room_check(emesh_session *s)
     }
 }
 
+static void
+pending_give(emesh_bus_lane *lane, emesh_pending *p)
+{
+    emesh_event_unref(p->event);
+    p->event = NULL;
+    p->session = NULL;
+    p->own = NULL;
+    p->topic = NULL;
+    p->generation++;
+    p->next_free = lane->pending_free;
+    lane->pending_free = p->index + 1;
+}
+
+static void
+own_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, emesh_position position,
+        const char *why)
+{
+    emesh_own_append *own = p->own;
+
+    pending_give(lane, p); /* first: done may queue the next */
+    own->done(own, lane, code, position, why);
+}
+
+void
+emesh_own_append_queue(emesh_bus_lane *lane, emesh_own_append *own)
+{
+    emesh_pending *p = pending_take(lane);
+
+    p->own = own;
+    p->event = emesh_event_ref(own->event);
+    p->topic = own->topic;
+    p->level = own->level;
+    p->bytes = (uint32_t)emesh_event_size(own->event);
+    emesh_append_queue(lane, p);
+}
+
 void
 emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t level,
                   const char *why)
 {
     emesh_session *session = p->session;
 
+    if (p->own != NULL) {
+        own_end(lane, p, code, (emesh_position){ 0 }, why);
+        return;
+    }
     if (p->deadline_ns != 0)
         g_queue_unlink(&lane->with_deadline, &p->in_deadlines);
     if (!p->answered)
@@ -80,46 +120,47 @@ emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t
     session->unacked_bytes -= p->bytes;
     __atomic_sub_fetch(&lane->bus->queue_bytes, p->bytes, __ATOMIC_RELAXED);
     room_check(session);
-    emesh_event_unref(p->event);
     g_free(p->key);
-    p->event = NULL;
     p->key = NULL;
-    p->session = NULL;
-    p->topic = NULL;
-    p->deadline_ns = 0;
+    p->deadline_ns = p->deliver_at_ms = 0;
     p->answered = false;
-    p->generation++;
-    p->next_free = lane->pending_free;
-    lane->pending_free = p->index + 1;
+    pending_give(lane, p);
     emesh_session_unref(session);
 }
 
 void
 emesh_publish_done(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
-                   const char *reason, size_t reason_len)
+                   emesh_position position, const char *reason, size_t reason_len)
 {
     emesh_pending *p = emesh_pending_at(lane, (uint32_t)cookie);
     g_autofree char *why = NULL;
 
-    if (p == NULL || p->session == NULL || emesh_pending_cookie(lane, p) != cookie)
+    if (p == NULL || !emesh_pending_busy(p) || emesh_pending_cookie(lane, p) != cookie)
         return; /* the store answered twice: its conformance test says so, here it does no harm */
+    if (code != EMESH_OK && reason_len > 0)
+        why = g_strndup(reason, MIN(reason_len, 255u));
+    if (p->own != NULL) {
+        own_end(lane, p, code, position, why);
+        return;
+    }
     if (code == EMESH_OK)
         lane->counts.appended++;
     else if (EMESH_CLASS(code) == 4)
         lane->counts.unknown++;
     else
         lane->counts.failed++;
-    if (code != EMESH_OK && reason_len > 0)
-        why = g_strndup(reason, MIN(reason_len, 255u));
     emesh_pending_end(lane, p, code, level, why);
 }
 
 static void
 pending_with_topic(emesh_bus_lane *lane, emesh_pending *p, emesh_bus_topic *topic)
 {
+    emesh_staged item = { .session = p->session, .topic = topic, .event = p->event,
+                          .level = p->level, .deliver_at_ms = p->deliver_at_ms };
     const char *why = NULL;
-    int32_t code = emesh_stages_with_topic(p->session, topic, p->event, p->level, &why);
+    int32_t code = emesh_stages_with_topic(&item, &why);
 
+    p->deliver_at_ms = item.deliver_at_ms;
     if (code != EMESH_OK) {
         lane->counts.refused++;
         emesh_pending_end(lane, p, code, 0, why);
@@ -171,6 +212,7 @@ accept_one(emesh_session *s, const emesh_publish *item)
     p->level = item->level;
     p->bytes = (uint32_t)emesh_event_size(item->event);
     p->deadline_ns = item->deadline_ns;
+    p->deliver_at_ms = item->deliver_at_ms;
     if (item->key.len > 0) {
         p->key = g_strndup(item->key.ptr, item->key.len);
         p->key_len = (uint32_t)item->key.len;

@@ -7,8 +7,25 @@
 #include "bus/session.h"
 #include "bus/topic.h"
 
+/* An append that the daemon itself makes: parked events, dead letters. Its owner keeps it until done,
+ * which is called once, on the lane that queued it. */
+typedef struct emesh_own_append emesh_own_append;
+struct emesh_own_append {
+    const emesh_event *event;   /* the owner's reference */
+    emesh_bus_topic *topic;     /* of the lane's table */
+    emesh_slice group;          /* for its inbox alone; else empty */
+    emesh_cursor *cursor;       /* with commit: done with the append or not at all */
+    emesh_commit commit;
+    uint64_t deliver_at_ms;
+    uint32_t attempts;
+    uint32_t level;
+    void (*done)(emesh_own_append *append, emesh_bus_lane *lane, int32_t code,
+                 emesh_position position, const char *why);
+};
+
 struct emesh_pending {
-    emesh_session *session;     /* a reference */
+    emesh_session *session;     /* a reference; NULL: own */
+    emesh_own_append *own;
     const emesh_event *event;   /* a reference, until the store has answered */
     emesh_bus_topic *topic;     /* borrowed from the lane's table while under way: counted there */
     uint64_t cookie;            /* the plugin's */
@@ -26,16 +43,32 @@ struct emesh_pending {
 };
 
 int32_t emesh_publish_items(emesh_session *session, const emesh_publish *items, uint32_t n);
+/* [lane] Queues an append of the daemon's own. */
+void emesh_own_append_queue(emesh_bus_lane *lane, emesh_own_append *append);
+/* Is this slot under way? */
+static inline bool
+emesh_pending_busy(const emesh_pending *pending)
+{
+    return pending->session != NULL || pending->own != NULL;
+}
 /* The store's word on one append of this lane. */
 void emesh_publish_done(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t level,
-                        const char *reason, size_t reason_len);
+                        emesh_position position, const char *reason, size_t reason_len);
 /* Answers one pending and gives its slot back. */
 void emesh_pending_end(emesh_bus_lane *lane, emesh_pending *pending, int32_t code, uint32_t level,
                        const char *why);
 uint64_t emesh_pending_cookie(const emesh_bus_lane *lane, const emesh_pending *pending);
 emesh_pending *emesh_pending_at(emesh_bus_lane *lane, uint32_t index);
 
-/* stage.c: the chain every event passes. 0, or why not; why is a text of static life. */
+/* The chain every event passes (stage.c). 0, or why not; why is a text of static life. */
+typedef struct emesh_staged {
+    emesh_session *session; /* the principal, once topics have rights */
+    const emesh_bus_topic *topic;
+    const emesh_event *event;
+    uint32_t level;
+    uint64_t deliver_at_ms; /* 0 = now; a stage may set it */
+} emesh_staged;
 int32_t emesh_stages_before_topic(const emesh_publish *item, const char **why);
-int32_t emesh_stages_with_topic(emesh_session *session, const emesh_bus_topic *topic,
-                                const emesh_event *event, uint32_t level, const char **why);
+int32_t emesh_stages_with_topic(emesh_staged *item, const char **why);
+/* delay.c: when the event may enter its topic. */
+int32_t emesh_stage_delay(emesh_staged *item, const char **why);

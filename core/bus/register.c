@@ -91,11 +91,24 @@ pin(emesh_bus *bus, const char *name, const emesh_store *store, char **why)
     return false;
 }
 
+/* Where a topic is that no rule places: it stays where it is, a new one goes home. Given, or NULL. */
+static char *
+former_home(emesh_bus *bus, const char *name, const char *home)
+{
+    g_autoptr(GString) pinned = g_string_new(NULL);
+
+    emesh_state_read(bus->state, "pin:", name, strlen(name) + 1, pin_seen, pinned);
+    return pinned->len > 0 ? g_strdup(pinned->str) : g_strdup(home);
+}
+
+#define LETTERS_MS (UINT64_C(14) * 86400 * 1000) /* dead letters are kept, unless a rule says else */
+
 static emesh_store *
-place(emesh_bus *bus, const char *name, size_t len, emesh_topic_rule *rule, int32_t *code,
-      char **why)
+place(emesh_bus *bus, const char *name, size_t len, const char *home, emesh_topic_rule *rule,
+      int32_t *code, char **why)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *former = NULL;
     emesh_store *store;
 
     *code = EMESH_E_UNAVAILABLE;
@@ -104,7 +117,12 @@ place(emesh_bus *bus, const char *name, size_t len, emesh_topic_rule *rule, int3
         return NULL;
     }
     emesh_conf_topic(bus->conf, name, len, rule);
-    store = emesh_bus_store(bus, rule->store, &error);
+    if (g_str_has_prefix(name, "%DLQ%") && rule->retention_ms == 0 &&
+        strcmp(rule->origin, "default") == 0)
+        rule->retention_ms = LETTERS_MS;
+    if (rule->store == NULL)
+        former = former_home(bus, name, home);
+    store = emesh_bus_store(bus, rule->store != NULL ? rule->store : former, &error);
     if (store == NULL) {
         *why = g_strdup(error->message);
         *code = EMESH_E_CONFIG;
@@ -144,8 +162,8 @@ open_in_store(opening *o, const emesh_topic_rule *rule)
 }
 
 void
-emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_opened done,
-                      void *ctx)
+emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *home,
+                      emesh_topic_opened done, void *ctx)
 {
     g_autofree char *text = g_strndup(name, len);
     emesh_bus_topic *topic = g_hash_table_lookup(bus->topics, text);
@@ -169,7 +187,7 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_
         g_array_append_val(o->waiters, w);
         return;
     }
-    store = place(bus, text, len, &rule, &code, &why);
+    store = place(bus, text, len, home, &rule, &code, &why);
     if (store == NULL) {
         done(ctx, NULL, code, why);
         return;
@@ -369,7 +387,7 @@ emesh_topic_delete_main(emesh_bus *bus, const char *name, size_t len,
     d->name = g_strndup(name, len);
     d->done = done;
     d->ctx = ctx;
-    emesh_topic_open_main(bus, name, len, delete_opened, d);
+    emesh_topic_open_main(bus, name, len, NULL, delete_opened, d);
 }
 
 /* ---- the end ---- */

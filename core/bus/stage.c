@@ -26,48 +26,37 @@ stage_kind(const emesh_publish *item, const char **why)
 }
 
 static int32_t
-stage_delay(const emesh_publish *item, const char **why)
+stage_size(emesh_staged *item, const char **why)
 {
-    if (item->deliver_at_ms == 0)
-        return EMESH_OK;
-    *why = "this daemon does not deliver with a delay yet";
-    return EMESH_E_UNSUPPORTED;
-}
+    const emesh_store *store = item->topic->store;
 
-static int32_t
-stage_size(const emesh_bus_topic *topic, const emesh_event *event, uint32_t level,
-           const char **why)
-{
-    (void)level;
-    if (emesh_event_size(event) <= topic->max_event &&
-        emesh_event_size(event) <=
-            __atomic_load_n(&topic->store->max_event_bytes, __ATOMIC_RELAXED))
+    if (emesh_event_size(item->event) <= item->topic->max_event &&
+        emesh_event_size(item->event) <= __atomic_load_n(&store->max_event_bytes, __ATOMIC_RELAXED))
         return EMESH_OK;
     *why = "the event is larger than max-event of its topic, or than its store takes";
     return EMESH_E_TOO_LARGE;
 }
 
 static int32_t
-stage_level(const emesh_bus_topic *topic, const emesh_event *event, uint32_t level,
-            const char **why)
+stage_level(emesh_staged *item, const char **why)
 {
-    (void)event;
+    const emesh_bus_topic *topic = item->topic;
+
     if (!emesh_store_gives(topic->store, topic->level)) {
         *why = "the store cannot give the durability of this topic any more";
         return EMESH_E_UNAVAILABLE; /* it told so by ready(), and may be able again */
     }
-    if (level == EMESH_LEVEL_TOPIC || emesh_store_gives(topic->store, level))
+    if (item->level == EMESH_LEVEL_TOPIC || emesh_store_gives(topic->store, item->level))
         return EMESH_OK;
     *why = "the store of this topic cannot give the durability that the publish asks for";
     return EMESH_E_UNSUPPORTED;
 }
 
 typedef int32_t (*stage_early)(const emesh_publish *item, const char **why);
-typedef int32_t (*stage_late)(const emesh_bus_topic *topic, const emesh_event *event,
-                              uint32_t level, const char **why);
+typedef int32_t (*stage_late)(emesh_staged *item, const char **why);
 
-static const stage_early early[] = { stage_topic_name, stage_kind, stage_delay };
-static const stage_late late[] = { stage_size, stage_level };
+static const stage_early early[] = { stage_topic_name, stage_kind };
+static const stage_late late[] = { stage_size, stage_level, emesh_stage_delay };
 
 int32_t
 emesh_stages_before_topic(const emesh_publish *item, const char **why)
@@ -80,13 +69,11 @@ emesh_stages_before_topic(const emesh_publish *item, const char **why)
 }
 
 int32_t
-emesh_stages_with_topic(emesh_session *session, const emesh_bus_topic *topic,
-                        const emesh_event *event, uint32_t level, const char **why)
+emesh_stages_with_topic(emesh_staged *item, const char **why)
 {
     int32_t code = EMESH_OK;
 
-    (void)session; /* the principal, once topics have rights */
     for (uint32_t i = 0; i < G_N_ELEMENTS(late) && code == EMESH_OK; i++)
-        code = late[i](topic, event, level, why);
+        code = late[i](item, why);
     return code;
 }

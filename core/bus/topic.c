@@ -14,6 +14,7 @@ typedef struct emesh_topic_wait { /* of one lane, for one name */
     emesh_job job;
     emesh_bus_lane *lane;
     char *name;
+    char *home;              /* store to make it in when no rule says otherwise, or NULL */
     emesh_topic_waiter *first, **last;
     emesh_bus_topic *topic;
     int32_t code;
@@ -66,6 +67,7 @@ wait_answer(emesh_job *job)
     }
     emesh_bus_topic_unref(wait->topic);
     g_free(wait->name);
+    g_free(wait->home);
     g_free(wait->why);
     g_free(wait);
 }
@@ -87,11 +89,19 @@ wait_ask(emesh_job *job)
 {
     emesh_topic_wait *wait = (emesh_topic_wait *)job;
 
-    emesh_topic_open_main(wait->lane->bus, wait->name, strlen(wait->name), wait_opened, wait);
+    emesh_topic_open_main(wait->lane->bus, wait->name, strlen(wait->name), wait->home,
+                          wait_opened, wait);
 }
 
 void
 emesh_topic_await(emesh_bus_lane *lane, const char *name, size_t len, emesh_topic_waiter *waiter)
+{
+    emesh_topic_await_in(lane, name, len, NULL, waiter);
+}
+
+void
+emesh_topic_await_in(emesh_bus_lane *lane, const char *name, size_t len, const char *home,
+                     emesh_topic_waiter *waiter)
 {
     g_autofree char *text = g_strndup(name, len);
     emesh_topic_wait *wait = g_hash_table_lookup(lane->waits, text);
@@ -101,6 +111,7 @@ emesh_topic_await(emesh_bus_lane *lane, const char *name, size_t len, emesh_topi
         wait = g_new0(emesh_topic_wait, 1);
         wait->lane = lane;
         wait->name = g_steal_pointer(&text);
+        wait->home = g_strdup(home);
         wait->last = &wait->first;
         g_hash_table_insert(lane->waits, wait->name, wait);
         wait->job.run = wait_ask;

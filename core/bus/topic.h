@@ -39,12 +39,17 @@ struct emesh_topic_waiter {
 /* [lane] Has main open the topic (made if absent); waiters are told in order. */
 void emesh_topic_await(emesh_bus_lane *lane, const char *name, size_t len,
                        emesh_topic_waiter *waiter);
+/* [lane] The same for a topic of the daemon's own: home is the store it is made in when no rule and
+ * no former use says otherwise. */
+void emesh_topic_await_in(emesh_bus_lane *lane, const char *name, size_t len, const char *home,
+                          emesh_topic_waiter *waiter);
 
 /* [main] Opens (and makes) a topic; done on main. */
 typedef void (*emesh_topic_opened)(void *ctx, emesh_bus_topic *topic, int32_t code,
                                    const char *why);
-void emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, emesh_topic_opened done,
-                           void *ctx);
+/* home: as above, or NULL. */
+void emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *home,
+                           emesh_topic_opened done, void *ctx);
 /* [main] Ends subscriptions, waits for appends, has the store delete it; done on main. */
 void emesh_topic_delete_main(emesh_bus *bus, const char *name, size_t len,
                              void (*done)(void *ctx, int32_t code, const char *why), void *ctx);

@@ -70,15 +70,37 @@ emesh_consumer_window(emesh_bus_lane *here, const emesh_mail *mail)
         emesh_sub_touch(c->sub);
 }
 
-#define RETRY_WAIT_NS (1000u * 1000000ull)
-#define REFUSED_WAIT_NS (60000u * 1000000ull)
+static void
+undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail)
+{
+    const char *error = mail->from;
 
+    switch (mail->x) {
+    case EMESH_SETTLE_RETURN:
+        sub->owner->lane->counts.returned++;
+        sub->returned++;
+        emesh_slots_return(&sub->slots, index);
+        break;
+    case EMESH_SETTLE_DEAD:
+        emesh_slot_failed(sub, index, EMESH_CAUSE_REJECTED, error, 0);
+        break;
+    case EMESH_SETTLE_UNFIT:
+        emesh_slot_unfit(sub, index, c->inst, error);
+        break;
+    default:
+        emesh_slot_failed(sub, index, EMESH_CAUSE_FAILED, error, mail->a * 1000000u);
+        break;
+    }
+}
+
+/* x: outcome, a: delay in ms, from: words of the subscriber, given */
 void
 emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
 {
     emesh_consumer *c = mail->to;
     emesh_sub *sub = c->sub;
     uint32_t index = (uint32_t)(mail->id >> 32) & ((1u << EMESH_SLOT_BITS) - 1);
+    g_autofree char *words = mail->from;
     emesh_slot *slot;
 
     if (sub == NULL || index / 64u >= sub->slots.n_slabs) {
@@ -91,30 +113,17 @@ emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
         here->counts.stale_settles++;
         return;
     }
-    if (mail->x == EMESH_SETTLE_MORE)
-        return; /* no deadline runs yet that it could put off */
+    if (mail->x == EMESH_SETTLE_MORE) {
+        emesh_offer_deadline(sub, slot, MAX(1u, mail->a) * UINT64_C(1000000));
+        return;
+    }
     emesh_consumer_close_offer(sub, slot);
     if (mail->x == EMESH_SETTLE_DONE) {
-        emesh_window *window = sub->windows->pdata[slot->partition];
-        emesh_commit one = { .position = slot->position, .partition = window->number,
-                             .epoch = window->epoch, .outcome = EMESH_COMMIT_ONE };
         here->counts.settled++;
         sub->settled++;
-        if (!emesh_slots_settle(&sub->slots, window, index) && !sub->alone &&
-            emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
-            g_array_append_val(sub->commits, one);
-    } else if (mail->x == EMESH_SETTLE_RETURN) {
-        here->counts.returned++;
-        sub->returned++;
-        emesh_slots_return(&sub->slots, index);
+        emesh_slot_done(sub, index, false);
     } else {
-        bool refused = mail->x == EMESH_SETTLE_DEAD || mail->x == EMESH_SETTLE_UNFIT;
-        uint64_t wait = MAX(mail->a * 1000000u, refused ? REFUSED_WAIT_NS : RETRY_WAIT_NS);
-        if (refused)
-            emesh_bus_warn(here->bus, "delivery", "group \"%s\" refuses an event of topic \"%s\"; it stays and is "
-                       "offered again in a minute", sub->group, sub->topic->name);
-        slot->attempt++;
-        emesh_sub_wait(sub, index, wait);
+        undone(sub, c, index, mail);
     }
     gone(here, c);
     emesh_sub_touch(sub);

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#define REASON_MAX 256u
 #define MAX_MEMBERS 4096u /* 12 bits of a delivery id */
 
 static void
@@ -137,6 +138,8 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
     c->home = lane;
     c->member = m;
     c->attach = m->attach;
+    c->inst = m->session->inst;
+    c->ack_timeout_ns = m->ack_timeout_ns;
     c->window_events = m->window_events;
     c->window_bytes = m->window_bytes;
     c->alone = m->mode == EMESH_SUB_EVERY;
@@ -211,6 +214,7 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     m->group = g_strndup(spec.group.ptr, MIN(spec.group.len, 249u));
     m->mode = spec.mode;
     m->flags = spec.flags;
+    m->ack_timeout_ns = spec.ack_timeout_ns;
     m->window_events = spec.window_events;
     m->window_bytes = spec.window_bytes != 0 ? spec.window_bytes : UINT64_MAX;
     if (spec.start != NULL)
@@ -314,6 +318,8 @@ emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t 
         mail->id = item.id;
         mail->x = item.outcome;
         mail->a = item.delay_ms;
+        if (item.outcome != EMESH_SETTLE_DONE && item.reason.len > 0)
+            mail->from = g_strndup(item.reason.ptr, MIN(item.reason.len, REASON_MAX));
     }
 }
 

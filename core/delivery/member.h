@@ -17,6 +17,7 @@ struct emesh_member {
     char *topic_name, *group;
     uint32_t mode, flags;
     emesh_start start;
+    uint64_t ack_timeout_ns;    /* 0 = the group's, or 60 s */
     uint32_t window_events;
     uint64_t window_bytes;
     emesh_topic_waiter waiter;  /* while the topic is being opened */

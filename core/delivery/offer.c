@@ -18,14 +18,15 @@ has_credit(const emesh_sub *sub, const emesh_consumer *c)
 
 /* The one with the fewest un-acked among those looked at. */
 static emesh_consumer *
-pick(emesh_sub *sub)
+pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index)
 {
     emesh_consumer *best = NULL;
     uint32_t n = sub->consumers->len;
 
     for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
         emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
-        if (has_credit(sub, c) && (best == NULL || c->open_events < best->open_events))
+        if (has_credit(sub, c) && (best == NULL || c->open_events < best->open_events) &&
+            emesh_slot_fits(sub, slot, index, c))
             best = c;
     }
     sub->turn = n > 0 ? (sub->turn + 1) % n : 0;
@@ -81,31 +82,57 @@ emesh_consumer_return_all(emesh_consumer *c)
         emesh_sub_touch(sub);
 }
 
+static void
+offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
+{
+    emesh_window *window = sub->windows->pdata[slot->partition];
+    emesh_mail *mail;
+
+    slot->state = EMESH_SLOT_OFFERED;
+    slot->consumer = c;
+    slot->epoch = ++sub->offers;
+    link_open(sub, c, slot, index);
+    emesh_offer_deadline(sub, slot, 0);
+    sub->delivered++;
+    mail = emesh_mail_to(sub->owner->lane, c->home, emesh_member_offer, c->member);
+    mail->event = emesh_event_ref(slot->event);
+    mail->id = (uint64_t)c->attach << 52 | (uint64_t)index << 32 | slot->epoch;
+    mail->position = slot->position;
+    mail->stored_ms = slot->stored_ms;
+    mail->from = (void *)(uintptr_t)window->name;
+    mail->n = slot->attempt;
+    mail->y = (slot->flags & EMESH_RECORD_FOREIGN) != 0 ? EMESH_DELIVERY_FOREIGN : 0;
+}
+
+/* In order, while somebody has credit. What only some protocols can carry does not hold up what is
+ * behind it. */
 void
 emesh_sub_offer(emesh_sub *sub)
 {
-    emesh_bus_lane *lane = sub->owner->lane;
-    emesh_consumer *c;
+    uint32_t aside = 0;
 
-    while (sub->slots.ready > 0 && (c = pick(sub)) != NULL) {
+    while (sub->slots.ready > 0) {
         uint32_t index = emesh_slots_pop_ready(&sub->slots) - 1;
         emesh_slot *slot = emesh_slot_at(&sub->slots, index);
-        emesh_window *window = sub->windows->pdata[slot->partition];
-        emesh_mail *mail;
+        emesh_consumer *c;
 
-        slot->state = EMESH_SLOT_OFFERED;
-        slot->consumer = c;
-        slot->epoch = ++sub->offers;
-        link_open(sub, c, slot, index);
-        sub->delivered++;
-        mail = emesh_mail_to(lane, c->home, emesh_member_offer, c->member);
-        mail->event = emesh_event_ref(slot->event);
-        mail->id = (uint64_t)c->attach << 52 | (uint64_t)index << 32 | slot->epoch;
-        mail->position = slot->position;
-        mail->stored_ms = slot->stored_ms;
-        mail->from = (void *)window->name;
-        mail->n = slot->attempt;
-        mail->y = (slot->flags & EMESH_RECORD_FOREIGN) != 0 ? EMESH_DELIVERY_FOREIGN : 0;
+        if (emesh_slot_expired(sub, index))
+            continue;
+        c = pick(sub, slot, index);
+        if (c != NULL) {
+            offer_to(sub, c, slot, index);
+        } else if ((slot->flags & EMESH_SLOT_UNFIT) != 0) {
+            slot->next = aside;
+            aside = index + 1;
+        } else {
+            emesh_slots_unpop(&sub->slots, index);
+            break;
+        }
+    }
+    while (aside != 0) {
+        uint32_t index = aside - 1;
+        aside = emesh_slot_at(&sub->slots, index)->next;
+        emesh_slots_return(&sub->slots, index);
     }
 }
 

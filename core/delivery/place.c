@@ -12,6 +12,7 @@ typedef struct placing {
     emesh_sub *sub;
     emesh_bus *bus;
     emesh_start start;
+    emesh_group_rule rule;
     emesh_config *options;
     int32_t code;
     char *why;
@@ -26,6 +27,8 @@ placed_run(emesh_job *job)
     if (sub->options != NULL)
         emesh_config_unref(sub->options);
     sub->options = p->options;
+    g_free((char *)(uintptr_t)sub->rule.dead_letter_store);
+    sub->rule = p->rule;
     sub->start = p->start;
     emesh_sub_placed(sub, p->code, p->why);
     g_free(p->why);
@@ -57,18 +60,19 @@ place_main(emesh_job *job)
     emesh_sub *sub = p->sub;
     emesh_inst *inst = sub->store->inst;
     g_autoptr(GError) error = NULL;
-    emesh_group_rule rule;
     emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_PLACE,
                          .topic = { sub->topic->name, sub->topic->name_len },
                          .group = { sub->group, strlen(sub->group) }, .start = &p->start };
 
+    emesh_conf_group(p->bus->conf, sub->group, strlen(sub->group), &p->rule);
+    p->rule.dead_letter_store = g_strdup(p->rule.dead_letter_store); /* the conf may go */
+    p->rule.origin = NULL;
     if (sub->alone) {
         go_home(p, EMESH_OK, NULL);
         return;
     }
-    emesh_conf_group(p->bus->conf, sub->group, strlen(sub->group), &rule);
-    if (p->start.kind == EMESH_START_STORED && rule.start.kind != EMESH_START_STORED)
-        p->start = rule.start;
+    if (p->start.kind == EMESH_START_STORED && p->rule.start.kind != EMESH_START_STORED)
+        p->start = p->rule.start;
     p->start.size = sizeof p->start;
     p->options = emesh_conf_group_options(p->bus->conf, sub->group, strlen(sub->group), inst->name,
                                           inst->storage.group_options,

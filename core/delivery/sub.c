@@ -102,6 +102,9 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     sub->commits = g_array_new(FALSE, FALSE, sizeof(emesh_commit));
     sub->waiting = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     sub->ended = g_array_new(FALSE, FALSE, sizeof(emesh_sub_ended));
+    sub->stows = g_ptr_array_new();
+    sub->unfit = g_array_new(FALSE, FALSE, sizeof(emesh_unfit));
+    sub->overdue.due = emesh_sub_overdue;
     sub->due.due = emesh_sub_due;
     sub->save.due = emesh_positions_save;
     sub->revoked.due = revoked_in_time;
@@ -138,6 +141,7 @@ sub_free(emesh_sub *sub)
 
     emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);
     emesh_worker_alarm(worker, &sub->due, 0);
+    emesh_worker_alarm(worker, &sub->overdue, 0);
     emesh_worker_alarm(worker, &sub->save, 0);
     emesh_worker_alarm(worker, &sub->revoked, 0);
     emesh_worker_alarm(worker, &sub->again, 0);
@@ -152,6 +156,9 @@ sub_free(emesh_sub *sub)
     g_array_unref(sub->commits);
     g_array_unref(sub->waiting);
     g_array_unref(sub->ended);
+    g_ptr_array_unref(sub->stows);
+    g_array_unref(sub->unfit);
+    g_free((char *)(uintptr_t)sub->rule.dead_letter_store);
     if (sub->options != NULL)
         emesh_config_unref(sub->options);
     emesh_bus_topic_unref(sub->topic);
@@ -349,6 +356,7 @@ close_reader(emesh_sub *sub)
     for (uint32_t i = 0; i < sub->windows->len; i++)
         emesh_slots_forget(&sub->slots, sub->windows->pdata[i]);
     g_array_set_size(sub->waiting, 0);
+    g_array_set_size(sub->unfit, 0);
     g_ptr_array_set_size(sub->windows, 0);
     sub->state = EMESH_SUB_CLOSING;
     if (sub->cursor == NULL) {
@@ -421,6 +429,8 @@ emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
         emesh_slot *slot = emesh_slot_at(&sub->slots, at);
         if (slot->state == EMESH_SLOT_OFFERED)
             emesh_consumer_close_offer(sub, slot);
+        if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING)
+            emesh_stow_forget(sub, at);
         for (uint32_t w = 0; w < sub->waiting->len; w++)
             if (slot->state == EMESH_SLOT_WAITING &&
                 g_array_index(sub->waiting, uint32_t, w) == at) {
@@ -475,9 +485,10 @@ pump(emesh_phased *item)
         release_windows(sub, false);
     }
     if (sub->ending || sub->pausing || sub->cursor == NULL ||
-        (sub->consumers->len == 0 && !must_stay(sub)))
-        close_reader(sub);
-    else
+        (sub->consumers->len == 0 && !must_stay(sub))) {
+        if (emesh_stows_quiet(sub)) /* else the last result touches it again */
+            close_reader(sub);
+    } else
         emesh_sub_want(sub);
 }
 

@@ -8,6 +8,22 @@
 #include "delivery/member.h"
 #include "delivery/window.h"
 
+/* Why an event is not delivered as it came: words of dead letters, `why` and the log. */
+typedef enum emesh_cause {
+    EMESH_CAUSE_FAILED,   /* the subscriber said so */
+    EMESH_CAUSE_DEADLINE, /* no acknowledgement in time */
+    EMESH_CAUSE_REJECTED, /* refused for good */
+    EMESH_CAUSE_UNFIT,    /* no member's protocol can carry it */
+} emesh_cause;
+const char *emesh_cause_name(emesh_cause cause);
+
+typedef struct emesh_stow emesh_stow; /* stow.c */
+
+typedef struct emesh_unfit { /* the protocol instance cannot carry the slot's event */
+    uint32_t index;
+    const emesh_inst *inst;
+} emesh_unfit;
+
 typedef enum emesh_sub_state {
     EMESH_SUB_PLACING, /* main has the store make the group's place */
     EMESH_SUB_OPENING, /* reader open, no partition begun yet */
@@ -27,6 +43,8 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     emesh_sub *sub;            /* NULL: the join failed, or it has ended */
     emesh_bus_lane *home;
     emesh_member *member;
+    const emesh_inst *inst;    /* the protocol's */
+    uint64_t ack_timeout_ns;   /* the member's wish, 0 = none */
     uint32_t attach;
     uint32_t window_events;
     uint64_t window_bytes;
@@ -59,6 +77,7 @@ struct emesh_sub {
     emesh_alarm again;         /* PAUSED: asks for the topic again */
     emesh_start start;         /* for a group that is new, or alone */
     emesh_config *options;     /* of [group …] for this store */
+    emesh_group_rule rule;     /* of [group …]; dead_letter_store is a copy */
     emesh_sub_state state;
     emesh_reader reader;
     emesh_cursor *cursor;
@@ -74,6 +93,10 @@ struct emesh_sub {
     GArray *commits;           /* emesh_commit of single records */
     GArray *waiting;           /* u32 slot indexes */
     emesh_alarm due;           /* the next WAITING slot */
+    emesh_alarm overdue;       /* the next OFFERED slot whose acknowledgement is late */
+    GPtrArray *stows;          /* emesh_stow: PARKING and BURYING slots, and some forgotten ones */
+    uint32_t stowing;          /* of them at the store, or waiting for a topic */
+    GArray *unfit;             /* emesh_unfit */
     emesh_alarm save;          /* positions of a plain store */
     uint32_t saving;           /* of them on their way to the disk: a reader opened now would miss */
     bool closed;               /* the reader is, and only they are waited for */
@@ -81,6 +104,7 @@ struct emesh_sub {
     emesh_phased pump;
     GArray *ended;             /* of emesh_sub_ended: who waits for the end */
     uint64_t delivered, settled, returned;
+    uint64_t retried, parked, buried, expired, dropped;
 };
 
 typedef struct emesh_sub_ended {
@@ -111,6 +135,34 @@ void emesh_sub_offer(emesh_sub *sub);
 void emesh_sub_want(emesh_sub *sub);
 void emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot);
 void emesh_consumer_return_all(emesh_consumer *consumer);
+/* fate.c: what becomes of a slot whose offer came back undone. delay_ns: the subscriber's wish */
+void emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error,
+                       uint64_t delay_ns);
+/* This member's protocol cannot carry it. */
+void emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const char *error);
+/* May the event be offered to it? */
+bool emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t index,
+                     const emesh_consumer *consumer);
+/* Settled, also what lies above the floor; committed: the store knows it already. */
+void emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed);
+/* Settles an event whose time is over. */
+bool emesh_slot_expired(emesh_sub *sub, uint32_t index);
+/* stow.c: writes a slot's event to the group's inbox (after wait_ns) or to its dead letters, then
+ * settles it. */
+void emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
+void emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error);
+/* The slot is forgotten: what is on its way to the store changes nothing here any more. */
+void emesh_stow_forget(emesh_sub *sub, uint32_t index);
+/* Nothing new begins; true when nothing is under way. */
+bool emesh_stows_quiet(emesh_sub *sub);
+/* letter.c: the dead letter of an event; NULL: it cannot be made. Given. */
+const emesh_event *emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot,
+                                    emesh_cause cause, const char *error);
+char *emesh_letter_topic(const char *group);
+bool emesh_letter_is(const emesh_bus_topic *topic); /* of dead letters */
+/* deadline.c */
+void emesh_offer_deadline(emesh_sub *sub, emesh_slot *slot, uint64_t wait_ns);
+void emesh_sub_overdue(emesh_alarm *alarm);
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);

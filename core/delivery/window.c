@@ -105,7 +105,9 @@ emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
     slot->bytes = (uint32_t)emesh_event_size(record->event);
     slot->stored_ms = record->stored_ms;
     slot->attempt = MAX(1u, record->attempt);
-    slot->flags = (uint8_t)record->flags;
+    slot->flags = (uint8_t)(record->flags & EMESH_RECORD_FOREIGN);
+    if (emesh_event_attr(record->event, "expirytime", 10) != NULL)
+        slot->flags |= EMESH_SLOT_EXPIRES;
     slot->state = EMESH_SLOT_READY;
     slots->bytes += slot->bytes;
     slots->ready++;
@@ -138,6 +140,18 @@ emesh_slots_pop_ready(emesh_slots *slots)
     emesh_slot_at(slots, found - 1)->next = 0;
     slots->ready--;
     return found;
+}
+
+void
+emesh_slots_unpop(emesh_slots *slots, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+
+    slot->next = slots->returned_head;
+    slots->returned_head = index + 1;
+    if (slots->returned_tail == 0)
+        slots->returned_tail = index + 1;
+    slots->ready++;
 }
 
 void

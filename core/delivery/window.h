@@ -5,9 +5,10 @@
  *
  *   READY → OFFERED → SETTLED        the way
  *   OFFERED → READY                  the session ended, or gave it back
- *   OFFERED → WAITING → READY        asked for a retry after a while
- *
- * HELD, PARKING and BURYING join here.
+ *   OFFERED → WAITING → READY        an attempt failed; the next is soon
+ *   OFFERED → PARKING → SETTLED      an attempt failed; the next comes from the group's inbox
+ *   OFFERED → BURYING → SETTLED      the last attempt failed: a dead letter
+ *   READY → SETTLED                  expired
  */
 #pragma once
 #include "event/event.h"
@@ -20,6 +21,8 @@ typedef enum emesh_slot_state {
     EMESH_SLOT_READY,
     EMESH_SLOT_OFFERED,
     EMESH_SLOT_WAITING,
+    EMESH_SLOT_PARKING,
+    EMESH_SLOT_BURYING,
     EMESH_SLOT_SETTLED,
 } emesh_slot_state;
 
@@ -29,7 +32,7 @@ typedef struct emesh_slot {
     const emesh_event *event;  /* a reference, until settled */
     emesh_position position;
     uint64_t stored_ms;
-    uint64_t due_ns;           /* WAITING */
+    uint64_t due_ns;           /* WAITING: when it goes on; OFFERED: when the ack is overdue */
     emesh_consumer *consumer;  /* OFFERED: to whom */
     uint32_t prev, next;       /* 1 + index: in the consumer's open list, ready list or free list */
     uint32_t epoch;            /* of the offer: part of the delivery id */
@@ -37,8 +40,11 @@ typedef struct emesh_slot {
     uint32_t attempt;
     uint16_t partition;        /* index in windows */
     uint8_t state;
-    uint8_t flags;             /* EMESH_RECORD_FOREIGN */
+    uint8_t flags;             /* EMESH_RECORD_FOREIGN, EMESH_SLOT_* */
 } emesh_slot;
+
+#define EMESH_SLOT_EXPIRES 0x40u /* has an expirytime */
+#define EMESH_SLOT_UNFIT 0x80u   /* a protocol could not carry it: sub->unfit says which */
 
 #define EMESH_SLOT_BITS 20u /* of a delivery id */
 
@@ -75,6 +81,8 @@ uint32_t emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t plac
                          const emesh_record *record);
 /* Next to be offered: what was given back first. 0 = none, else 1 + index; it leaves the list. */
 uint32_t emesh_slots_pop_ready(emesh_slots *slots);
+/* It could not be offered: it is the next again. */
+void emesh_slots_unpop(emesh_slots *slots, uint32_t index);
 /* An offer that came back. */
 void emesh_slots_return(emesh_slots *slots, uint32_t index);
 /* Ends a slot; pops the settled head of its window. True when the floor moved. */

@@ -94,61 +94,6 @@ emesh_utf8_ok(const void *text, size_t len)
     return true;
 }
 
-static bool
-digits(const char *p, uint32_t n, uint32_t *value)
-{
-    *value = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (p[i] < '0' || p[i] > '9')
-            return false;
-        *value = *value * 10 + (uint32_t)(p[i] - '0');
-    }
-    return true;
-}
-
-static uint32_t
-days_of(uint32_t year, uint32_t month)
-{
-    static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
-static bool
-offset_ok(const char *p, size_t len)
-{
-    if (len == 1)
-        return *p == 'Z' || *p == 'z';
-    uint32_t hour, minute;
-    return len == 6 && (p[0] == '+' || p[0] == '-') && digits(p + 1, 2, &hour) && hour < 24 &&
-           p[3] == ':' && digits(p + 4, 2, &minute) && minute < 60;
-}
-
-bool
-emesh_time_ok(const char *text, size_t len)
-{
-    uint32_t year, month, day, hour, minute, second;
-    if (len < sizeof "2000-01-01T00:00:00Z" - 1)
-        return false;
-    if (!digits(text, 4, &year) || text[4] != '-' || !digits(text + 5, 2, &month) ||
-        text[7] != '-' || !digits(text + 8, 2, &day) || (text[10] != 'T' && text[10] != 't') ||
-        !digits(text + 11, 2, &hour) || text[13] != ':' || !digits(text + 14, 2, &minute) ||
-        text[16] != ':' || !digits(text + 17, 2, &second))
-        return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour > 23 ||
-        minute > 59 || second > 60)
-        return false;
-    size_t at = 19;
-    if (text[at] == '.') {
-        size_t first = ++at;
-        while (at < len && text[at] >= '0' && text[at] <= '9')
-            at++;
-        if (at == first)
-            return false;
-    }
-    return offset_ok(text + at, len - at);
-}
-
 bool
 emesh_type_is_json(const char *text, size_t len)
 {

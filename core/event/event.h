@@ -52,6 +52,9 @@ int32_t emesh_event_to_json(const emesh_event *const *events, uint32_t n, bool b
 /* Is name a legal CloudEvents attribute name (a-z0-9, 1 to 128 bytes; "data" is not)? */
 bool emesh_attr_name_ok(const char *name, size_t len);
 
+/* An instant in milliseconds since 1970: RFC 3339, or the number itself. Before 1970 reads as 0. */
+bool emesh_time_read(const char *text, size_t len, uint64_t *ms);
+
 /* Fills err (may be NULL) with code and a formatted text; returns code. */
 int32_t emesh_fail(emesh_error *err, int32_t code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 

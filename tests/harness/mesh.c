@@ -44,7 +44,9 @@ struct mesh_client {
 typedef struct seen {
     uint64_t id;
     char *event_id;
+    const emesh_event *event;
     uint32_t attempt;
+    int64_t at_us; /* wall clock */
 } seen;
 
 struct mesh_sub {
@@ -125,7 +127,8 @@ on_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t
     pthread_mutex_lock(&s->c->lock);
     for (uint32_t i = 0; i < n; i++) {
         const emesh_attr *id = emesh_event_attr(items[i].event, "id", 2);
-        seen one = { items[i].id, g_strndup(id->value, id->value_len), items[i].attempt };
+        seen one = { items[i].id, g_strndup(id->value, id->value_len),
+                     emesh_event_ref(items[i].event), items[i].attempt, g_get_real_time() };
         g_array_append_val(s->seen, one);
     }
     pthread_mutex_unlock(&s->c->lock);
@@ -327,8 +330,10 @@ sub_free(void *data)
 {
     mesh_sub *s = data;
 
-    for (uint32_t i = 0; i < s->seen->len; i++)
+    for (uint32_t i = 0; i < s->seen->len; i++) {
         g_free(g_array_index(s->seen, seen, i).event_id);
+        emesh_event_unref(g_array_index(s->seen, seen, i).event);
+    }
     g_array_unref(s->seen);
     g_free(s);
 }
@@ -525,6 +530,7 @@ mesh_client_close(mesh_client *c, uint32_t how)
 typedef struct publishing {
     mesh_client *c;
     const char *topic, *prefix;
+    const char *name, *value; /* one more attribute, or NULL */
     uint32_t n, taken;
     size_t size;
 } publishing;
@@ -541,11 +547,17 @@ publish_on_lane(void *ctx)
         char id[64];
         emesh_part part = { data, p->size, NULL };
         emesh_attr attrs[] = { { "id", id, 2, 0, 0, 0 }, { "source", "/t", 6, 2, 5, 0 },
-                               { "type", "t", 4, 1, 0, 0 } };
-        emesh_event_view view = { .size = sizeof view, .attrs = attrs, .n_attrs = 3,
+                               { "type", "t", 4, 1, 0, 0 },
+                               { .name = p->name, .value = p->value } };
+        emesh_event_view view = { .size = sizeof view, .attrs = attrs,
+                                  .n_attrs = p->name != NULL ? 4 : 3,
                                   .data = &part, .n_data = 1, .data_len = p->size,
                                   .data_form = EMESH_DATA_BYTES };
         attrs[0].value_len = (uint32_t)g_snprintf(id, sizeof id, "%s%u", p->prefix, i);
+        if (p->name != NULL) {
+            attrs[3].name_len = (uint32_t)strlen(p->name);
+            attrs[3].value_len = (uint32_t)strlen(p->value);
+        }
         g_assert_cmpint(emesh_event_build(&view, NULL, &items[i].event, NULL), ==, EMESH_OK);
         items[i].topic = (emesh_slice){ p->topic, strlen(p->topic) };
         items[i].cookie = i;
@@ -572,6 +584,17 @@ mesh_publish(mesh_client *c, const char *topic, const char *prefix, uint32_t n, 
 
     mesh_on_lane(c->m, c->lane, publish_on_lane, &p);
     return p.taken;
+}
+
+void
+mesh_publish_attr(mesh_client *c, const char *topic, const char *prefix, const char *name,
+                  const char *value)
+{
+    publishing p = { .c = c, .topic = topic, .prefix = prefix, .n = 1, .size = 10, .name = name,
+                     .value = value };
+
+    mesh_on_lane(c->m, c->lane, publish_on_lane, &p);
+    g_assert_cmpuint(p.taken, ==, 1);
 }
 
 typedef struct counting {
@@ -755,6 +778,20 @@ mesh_attempt(mesh_sub *s, uint32_t i)
     return seen_at(s, i).attempt;
 }
 
+char *
+mesh_attr(mesh_sub *s, uint32_t i, const char *name)
+{
+    const emesh_attr *attr = emesh_event_attr(seen_at(s, i).event, name, strlen(name));
+
+    return attr != NULL ? g_strndup(attr->value, attr->value_len) : NULL;
+}
+
+int64_t
+mesh_delivered_us(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).at_us;
+}
+
 typedef struct settling {
     mesh_client *c;
     emesh_settle item;
@@ -786,6 +823,15 @@ void
 mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms)
 {
     mesh_settle_id(s->c, mesh_delivery_id(s, i), outcome, delay_ms);
+}
+
+void
+mesh_settle_why(mesh_sub *s, uint32_t i, uint32_t outcome, const char *reason)
+{
+    settling p = { s->c, { .id = mesh_delivery_id(s, i), .outcome = outcome,
+                           .reason = { reason, strlen(reason) } } };
+
+    mesh_on_lane(s->c->m, s->c->lane, settle_on_lane, &p);
 }
 
 typedef struct staling {

@@ -36,6 +36,9 @@ uint32_t mesh_publish(mesh_client *c, const char *topic, const char *prefix, uin
 /* The same from a job that runs on the client's lane (mesh_post). */
 uint32_t mesh_publish_here(mesh_client *c, const char *topic, const char *prefix, uint32_t n,
                            size_t size);
+/* One event with the id PREFIX0 and one more attribute. */
+void mesh_publish_attr(mesh_client *c, const char *topic, const char *prefix, const char *name,
+                       const char *value);
 /* Waits until n results have come in all; returns how many of them were code 0. */
 uint32_t mesh_results(mesh_client *c, uint32_t n);
 int32_t mesh_last_code(mesh_client *c);
@@ -54,7 +57,11 @@ uint32_t mesh_n_deliveries(mesh_sub *s);
 /* Id attribute of the i-th delivery. */
 const char *mesh_delivered(mesh_sub *s, uint32_t i);
 uint32_t mesh_attempt(mesh_sub *s, uint32_t i);
+/* Text of an attribute of the i-th delivery, or NULL; and when it came, wall clock. Given. */
+char *mesh_attr(mesh_sub *s, uint32_t i, const char *name);
+int64_t mesh_delivered_us(mesh_sub *s, uint32_t i);
 void mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms);
+void mesh_settle_why(mesh_sub *s, uint32_t i, uint32_t outcome, const char *reason);
 /* The i-th delivery's id, and a settle of whatever id: of an earlier life, say. */
 uint64_t mesh_delivery_id(mesh_sub *s, uint32_t i);
 void mesh_settle_id(mesh_client *c, uint64_t id, uint32_t outcome, uint32_t delay_ms);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What becomes of an event whose offer came back undone: soon again, later from the group's inbox, or
+ * among the dead letters. [owner's lane]
+ */
+#include "delivery/sub.h"
+#include "event/event.h"
+
+#define PARK_ABOVE_NS (8u * UINT64_C(1000000000)) /* shorter waits stay in the window */
+
+const char *
+emesh_cause_name(emesh_cause cause)
+{
+    static const char *const names[] = {
+        [EMESH_CAUSE_FAILED] = "failed",
+        [EMESH_CAUSE_DEADLINE] = "deadline",
+        [EMESH_CAUSE_REJECTED] = "rejected",
+        [EMESH_CAUSE_UNFIT] = "unfit",
+    };
+
+    return names[cause];
+}
+
+void
+emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_window *window = sub->windows->pdata[slot->partition];
+    emesh_commit one = { .position = slot->position, .partition = window->number,
+                         .epoch = window->epoch, .outcome = EMESH_COMMIT_ONE };
+
+    for (uint32_t i = 0; (slot->flags & EMESH_SLOT_UNFIT) != 0 && i < sub->unfit->len;) {
+        if (g_array_index(sub->unfit, emesh_unfit, i).index == index)
+            g_array_remove_index_fast(sub->unfit, i);
+        else
+            i++;
+    }
+    if (!emesh_slots_settle(&sub->slots, window, index) && !committed && !sub->alone &&
+        emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
+        g_array_append_val(sub->commits, one);
+}
+
+/* 1 s, 2 s, 4 s … as the group says, a fifth more or less: whoever failed together comes apart. */
+static uint64_t
+backoff(const emesh_sub *sub, uint32_t attempts)
+{
+    uint64_t wait = sub->rule.retry_wait_ns;
+
+    for (uint32_t i = 1; i < attempts && wait < sub->rule.retry_wait_max_ns; i++)
+        wait *= 2;
+    wait = MIN(wait, sub->rule.retry_wait_max_ns);
+    return wait - wait / 5 + (uint64_t)(g_random_double() * (double)(wait / 5 * 2));
+}
+
+static bool
+can_park(const emesh_sub *sub)
+{
+    return !sub->alone && emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
+           emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY);
+}
+
+/* The store remembers how often it was tried: a restart gives no attempt away. */
+static void
+remember(emesh_sub *sub, const emesh_slot *slot)
+{
+    const emesh_window *window = sub->windows->pdata[slot->partition];
+    emesh_commit tried = { .position = slot->position, .partition = window->number,
+                           .epoch = window->epoch, .outcome = EMESH_COMMIT_TRIED,
+                           .attempts = slot->attempt };
+
+    if (!sub->alone && emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
+        g_array_append_val(sub->commits, tried);
+}
+
+void
+emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error,
+                  uint64_t delay_ns)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    uint64_t wait;
+
+    if (cause == EMESH_CAUSE_REJECTED || cause == EMESH_CAUSE_UNFIT ||
+        slot->attempt >= sub->rule.attempts) {
+        emesh_slot_bury(sub, index, cause, error);
+        return;
+    }
+    wait = MAX(delay_ns, backoff(sub, slot->attempt));
+    if (wait > PARK_ABOVE_NS && can_park(sub)) {
+        emesh_slot_park(sub, index, wait);
+        return;
+    }
+    remember(sub, slot);
+    slot->attempt++;
+    sub->retried++;
+    emesh_sub_wait(sub, index, wait);
+}
+
+bool
+emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t index,
+                const emesh_consumer *c)
+{
+    for (uint32_t i = 0; (slot->flags & EMESH_SLOT_UNFIT) != 0 && i < sub->unfit->len; i++) {
+        const emesh_unfit *unfit = &g_array_index(sub->unfit, emesh_unfit, i);
+        if (unfit->index == index && unfit->inst == c->inst)
+            return false;
+    }
+    return true;
+}
+
+/* A member of another protocol may take it; when there is none, nobody can. */
+void
+emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const char *error)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_unfit unfit = { index, inst };
+
+    slot->flags |= EMESH_SLOT_UNFIT;
+    g_array_append_val(sub->unfit, unfit);
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        const emesh_consumer *c = sub->consumers->pdata[i];
+        if (!c->leaving && emesh_slot_fits(sub, slot, index, c)) {
+            emesh_slots_return(&sub->slots, index);
+            return;
+        }
+    }
+    emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, error, 0);
+}
+
+bool
+emesh_slot_expired(emesh_sub *sub, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    const emesh_attr *attr;
+    uint64_t ms = 0;
+
+    if ((slot->flags & EMESH_SLOT_EXPIRES) == 0)
+        return false;
+    attr = emesh_event_attr(slot->event, "expirytime", 10);
+    if (!emesh_time_read(attr->value, attr->value_len, &ms) ||
+        ms > (uint64_t)g_get_real_time() / 1000u)
+        return false;
+    sub->expired++;
+    emesh_slot_done(sub, index, false);
+    return true;
+}

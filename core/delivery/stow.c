@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * PARKING and BURYING: the event is written elsewhere, then its slot is settled; in one unit where
+ * the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as long as
+ * it takes: nothing is settled before. [owner's lane]
+ */
+#include "bus/publish.h"
+#include "delivery/sub.h"
+#include "event/event.h"
+
+#include <string.h>
+
+#define AGAIN_MIN_NS UINT64_C(1000000000)
+#define AGAIN_MAX_NS (60 * UINT64_C(1000000000))
+
+struct emesh_stow {
+    emesh_own_append append;
+    emesh_topic_waiter waiter;
+    emesh_alarm again;
+    emesh_sub *sub;
+    uint32_t index;            /* the slot */
+    uint32_t tries;
+    bool bury;
+    bool forgotten;            /* the slot is gone: nobody waits for it */
+    bool under_way;            /* counted in sub->stowing */
+    bool unit;                 /* the commit goes with it */
+    char *topic;               /* of dead letters */
+};
+
+static void begin(emesh_stow *stow);
+
+static void
+stow_free(emesh_stow *stow)
+{
+    emesh_sub *sub = stow->sub;
+
+    emesh_worker_alarm(sub->owner->lane->worker, &stow->again, 0);
+    g_ptr_array_remove_fast(sub->stows, stow);
+    emesh_event_unref(stow->append.event);
+    g_free(stow->topic);
+    g_free(stow);
+}
+
+static void
+under_way(emesh_stow *stow, bool is)
+{
+    stow->under_way = is;
+    stow->sub->stowing += is ? 1u : UINT32_MAX;
+}
+
+static void
+again(emesh_alarm *alarm)
+{
+    begin((emesh_stow *)((char *)alarm - offsetof(emesh_stow, again)));
+}
+
+/* It did not work. */
+static void
+put_off(emesh_stow *stow, const char *why)
+{
+    emesh_sub *sub = stow->sub;
+    emesh_worker *worker = sub->owner->lane->worker;
+    uint64_t wait = AGAIN_MIN_NS;
+
+    if (stow->tries++ == 0)
+        emesh_bus_warn(sub->owner->lane->bus, "delivery", "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
+                       "%s; it stays where it is and is tried again",
+                       stow->bury ? "dead-letter-blocked" : "inbox-blocked", sub->group,
+                       sub->topic->name, stow->bury ? stow->topic : "its inbox",
+                       why != NULL ? why : "the store did not say why");
+    for (uint32_t i = 1; i < stow->tries && wait < AGAIN_MAX_NS; i++)
+        wait *= 2;
+    emesh_worker_alarm(worker, &stow->again, emesh_worker_now(worker) + MIN(wait, AGAIN_MAX_NS));
+}
+
+static void
+written(emesh_own_append *append, emesh_bus_lane *lane, int32_t code, emesh_position position,
+        const char *why)
+{
+    emesh_stow *stow = (emesh_stow *)((char *)append - offsetof(emesh_stow, append));
+    emesh_sub *sub = stow->sub;
+
+    (void)lane;
+    (void)position;
+    under_way(stow, false);
+    emesh_sub_touch(sub);
+    if (stow->forgotten || code == EMESH_E_STALE) { /* another owner has the event now, or will */
+        stow_free(stow);
+    } else if (code != EMESH_OK) {
+        put_off(stow, why);
+    } else {
+        if (stow->bury)
+            sub->buried++;
+        else
+            sub->parked++;
+        emesh_slot_done(sub, stow->index, stow->unit);
+        stow_free(stow);
+    }
+}
+
+/* The commit that settles the slot, where it can ride along. */
+static void
+ride(emesh_stow *stow)
+{
+    emesh_sub *sub = stow->sub;
+    const emesh_slot *slot = emesh_slot_at(&sub->slots, stow->index);
+    const emesh_window *window = sub->windows->pdata[slot->partition];
+
+    stow->unit = !sub->alone && !sub->keeps && stow->append.topic->store == sub->store &&
+                 emesh_store_can(sub->store, EMESH_STORE_CAN_UNIT);
+    stow->append.cursor = stow->unit ? sub->cursor : NULL;
+    stow->append.commit = (emesh_commit){ .position = slot->position,
+                                          .partition = window->number,
+                                          .epoch = window->epoch,
+                                          .outcome = EMESH_COMMIT_ONE };
+}
+
+static void
+write_to(emesh_stow *stow, emesh_bus_topic *topic)
+{
+    const emesh_store *store = topic->store;
+
+    stow->append.topic = topic;
+    /* what the settle needs must not go with the power */
+    stow->append.level = emesh_store_gives(store, EMESH_LEVEL_SYNCED)
+                             ? MAX(topic->level, EMESH_LEVEL_SYNCED) : topic->level;
+    ride(stow);
+    emesh_own_append_queue(stow->sub->owner->lane, &stow->append);
+}
+
+static void
+topic_there(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic, int32_t code,
+            const char *why)
+{
+    emesh_stow *stow = (emesh_stow *)((char *)waiter - offsetof(emesh_stow, waiter));
+
+    (void)lane;
+    (void)code;
+    if (topic != NULL && !stow->forgotten) {
+        write_to(stow, topic);
+        return;
+    }
+    under_way(stow, false);
+    emesh_sub_touch(stow->sub);
+    if (stow->forgotten)
+        stow_free(stow);
+    else
+        put_off(stow, why);
+}
+
+static void
+begin(emesh_stow *stow)
+{
+    emesh_sub *sub = stow->sub;
+    emesh_bus_lane *lane = sub->owner->lane;
+    emesh_bus_topic *topic = sub->topic;
+
+    if (stow->bury)
+        topic = emesh_topic_find(lane, stow->topic, strlen(stow->topic));
+    under_way(stow, true);
+    if (topic != NULL) {
+        write_to(stow, topic);
+        return;
+    }
+    stow->waiter.ready = topic_there;
+    emesh_topic_await_in(lane, stow->topic, strlen(stow->topic),
+                         sub->rule.dead_letter_store != NULL ? sub->rule.dead_letter_store
+                                                             : sub->store->inst->name,
+                         &stow->waiter);
+}
+
+static emesh_stow *
+stow_new(emesh_sub *sub, uint32_t index, const emesh_event *event)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_stow *stow = g_new0(emesh_stow, 1);
+
+    stow->sub = sub;
+    stow->index = index;
+    stow->again.due = again;
+    stow->append.event = event;
+    stow->append.attempts = slot->attempt;
+    stow->append.done = written;
+    g_ptr_array_add(sub->stows, stow);
+    return stow;
+}
+
+void
+emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_stow *stow = stow_new(sub, index, emesh_event_ref(slot->event));
+
+    slot->state = EMESH_SLOT_PARKING;
+    stow->append.group = (emesh_slice){ sub->group, strlen(sub->group) };
+    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
+    begin(stow);
+}
+
+void
+emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_stow *stow;
+
+    if (emesh_letter_is(sub->topic)) { /* dead letters are never buried again */
+        emesh_sub_wait(sub, index, sub->rule.retry_wait_max_ns);
+        return;
+    }
+    if (sub->rule.dead_letter == 0) {
+        emesh_bus_warn(sub->owner->lane->bus, "delivery", "group \"%s\" drops an event of \"%s\" after %u attempts "
+                       "(%s), as its dead letters are off", sub->group, sub->topic->name,
+                       slot->attempt, emesh_cause_name(cause));
+        sub->dropped++;
+        emesh_slot_done(sub, index, false);
+        return;
+    }
+    stow = stow_new(sub, index, emesh_letter_new(sub, slot, cause, error));
+    slot->state = EMESH_SLOT_BURYING;
+    stow->bury = true;
+    stow->topic = emesh_letter_topic(sub->group);
+    begin(stow);
+}
+
+void
+emesh_stow_forget(emesh_sub *sub, uint32_t index)
+{
+    for (uint32_t i = 0; i < sub->stows->len; i++) {
+        emesh_stow *stow = sub->stows->pdata[i];
+        if (stow->index != index || stow->forgotten)
+            continue;
+        stow->forgotten = true;
+        if (!stow->under_way)
+            stow_free(stow);
+        return;
+    }
+}
+
+/* What waits for its next try goes back into the window, which is read again from the floor. */
+bool
+emesh_stows_quiet(emesh_sub *sub)
+{
+    for (uint32_t i = sub->stows->len; i > 0; i--) {
+        emesh_stow *stow = sub->stows->pdata[i - 1];
+        if (!stow->under_way && !stow->forgotten)
+            stow_free(stow);
+    }
+    return sub->stowing == 0;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What becomes of an event that its subscriber does not take: tried again, parked in the group's
+ * inbox, buried among the dead letters, expired; and of one that is not to be delivered yet. Built
+ * twice: over the smallest honest store, where the engine writes first and settles then, and, with
+ * MESH_OPTIONS, over the embedded one, where both are one unit.
+ */
+#include "harness/mesh.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef MESH_OPTIONS
+#define STORE_DELAYS 1
+#else
+#define MESH_OPTIONS NULL
+#endif
+
+#define SOON "attempts = 3\nretry-wait = 1ms\nretry-wait-max = 1ms\n"
+#define RULES "[group g]\n" SOON "[group %DLQ%*]\nstart = earliest\n[group admin]\nstart = earliest\n"
+
+const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* of the store linked in */
+
+static mesh *
+up(const char *conf, const char *data)
+{
+    return mesh_new(emesh_plugin_entry_1(0), MESH_OPTIONS, 2, conf, data);
+}
+
+static void
+assert_attr(mesh_sub *s, uint32_t i, const char *name, const char *value)
+{
+    g_autofree char *got = mesh_attr(s, i, name);
+
+    g_assert_cmpstr(got, ==, value);
+}
+
+/* An event that fails each time is tried as often as the group says, then it is a dead letter with
+ * its cause; those behind it go on meanwhile. */
+static void
+test_buried_after_the_last_attempt(void)
+{
+    mesh *m = up(RULES, NULL);
+    mesh_client *c = mesh_client_new(m, 0), *admin = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *letters;
+
+    mesh_publish(c, "t", "a", 3, 10);
+    mesh_deliveries(sub, 3);
+    mesh_settle(sub, 1, EMESH_SETTLE_DONE, 0);
+    mesh_settle(sub, 2, EMESH_SETTLE_DONE, 0);
+    mesh_settle_why(sub, 0, EMESH_SETTLE_RETRY, "not now");
+    for (uint32_t i = 3; i < 5; i++) {
+        mesh_deliveries(sub, i + 1);
+        g_assert_cmpstr(mesh_delivered(sub, i), ==, "a0");
+        g_assert_cmpuint(mesh_attempt(sub, i), ==, i - 1);
+        mesh_settle_why(sub, i, EMESH_SETTLE_RETRY, i == 4 ? "never\n" : "not now");
+    }
+    letters = mesh_subscribe(admin, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    g_assert_cmpint(mesh_sub_code(letters), ==, EMESH_OK);
+    mesh_deliveries(letters, 1);
+    g_assert_cmpstr(mesh_delivered(letters, 0), ==, "a0");
+    assert_attr(letters, 0, "dlgroup", "g");
+    assert_attr(letters, 0, "dltopic", "t");
+    assert_attr(letters, 0, "dlattempts", "3");
+    assert_attr(letters, 0, "dlcause", "failed");
+    assert_attr(letters, 0, "dlerror", "never ");
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 5);
+    mesh_free(m);
+}
+
+static void
+test_rejected_at_once(void)
+{
+    mesh *m = up(RULES, NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *letters;
+
+    letters = mesh_subscribe(c, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    mesh_publish(c, "t", "a", 2, 10);
+    mesh_deliveries(sub, 2);
+    mesh_settle(sub, 0, EMESH_SETTLE_DEAD, 0);
+    mesh_settle(sub, 1, EMESH_SETTLE_UNFIT, 0); /* and nobody of another protocol is here */
+    mesh_deliveries(letters, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        bool first = strcmp(mesh_delivered(letters, i), "a0") == 0;
+        assert_attr(letters, i, "dlcause", first ? "rejected" : "unfit");
+        assert_attr(letters, i, "dlattempts", "1");
+    }
+    mesh_free(m);
+}
+
+static void
+test_dead_letters_off(void)
+{
+    mesh *m = up("[group g]\nattempts = 1\ndead-letter = off\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 1, false);
+
+    mesh_publish(c, "t", "a", 2, 10);
+    mesh_deliveries(sub, 1);
+    mesh_settle(sub, 0, EMESH_SETTLE_RETRY, 0);
+    mesh_deliveries(sub, 2);
+    g_assert_cmpstr(mesh_delivered(sub, 1), ==, "a1");
+    mesh_free(m);
+}
+
+/* A dead letter that fails in turn stays where it is. */
+static void
+test_never_buried_twice(void)
+{
+    mesh *m = up(RULES "[group again]\n" SOON "start = earliest\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *letters;
+
+    mesh_publish(c, "t", "a", 1, 10);
+    mesh_deliveries(sub, 1);
+    mesh_settle(sub, 0, EMESH_SETTLE_DEAD, 0);
+    letters = mesh_subscribe(c, "%DLQ%g", "again", EMESH_SUB_SHARED, 10, false);
+    for (uint32_t i = 0; i < 6; i++) {
+        mesh_deliveries(letters, i + 1);
+        g_assert_cmpstr(mesh_delivered(letters, i), ==, "a0");
+        mesh_settle(letters, i, i == 5 ? EMESH_SETTLE_DONE : EMESH_SETTLE_DEAD, 0);
+    }
+    mesh_free(m);
+}
+
+static void
+test_no_acknowledgement_in_time(void)
+{
+    mesh *m = up("[group g]\nack-timeout = 50ms\n" SOON, NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    uint64_t stale;
+
+    mesh_publish(c, "t", "a", 1, 10);
+    mesh_deliveries(sub, 2);
+    g_assert_cmpuint(mesh_attempt(sub, 1), ==, 2);
+    stale = mesh_stale(m);
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0); /* too late: the second offer counts */
+    g_assert_cmpuint(mesh_stale(m), ==, stale + 1);
+    mesh_settle(sub, 1, EMESH_SETTLE_DONE, 0);
+    mesh_publish(c, "t", "b", 1, 10);
+    mesh_deliveries(sub, 3);
+    g_assert_cmpstr(mesh_delivered(sub, 2), ==, "b0");
+    mesh_settle(sub, 2, EMESH_SETTLE_DONE, 0);
+    mesh_free(m);
+}
+
+static void
+test_expired(void)
+{
+    mesh *m = up(NULL, NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+
+    mesh_publish_attr(c, "t", "old", "expirytime", "2001-01-01T00:00:00Z");
+    mesh_publish_attr(c, "t", "far", "expirytime", "2101-01-01T00:00:00+01:00");
+    mesh_publish_attr(c, "t", "odd", "expirytime", "some day"); /* an attribute like any other */
+    mesh_deliveries(sub, 2);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "far0");
+    g_assert_cmpstr(mesh_delivered(sub, 1), ==, "odd0");
+    mesh_free(m);
+}
+
+#ifdef STORE_DELAYS
+static void
+test_delayed(void)
+{
+    mesh *m = up(NULL, NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    int64_t from = g_get_real_time();
+    g_autofree char *instant = g_strdup_printf("%" G_GINT64_FORMAT, from / 1000 + 300);
+    static const char *const order[] = { "word0", "past0", "soon0", "level0" };
+
+    mesh_publish_attr(c, "t", "level", "delay", "1");
+    mesh_publish_attr(c, "t", "soon", "deliverytime", instant);
+    mesh_publish_attr(c, "t", "word", "delay", "abc");
+    mesh_publish_attr(c, "t", "past", "deliverytime", "2001-01-01T00:00:00Z");
+    g_assert_cmpuint(mesh_results(c, 4), ==, 4);
+    mesh_publish_attr(c, "t", "far", "deliverytime", "2101-01-01T00:00:00Z");
+    g_assert_cmpuint(mesh_results(c, 5), ==, 4); /* more than 30 days */
+    mesh_deliveries(sub, 4);
+    for (uint32_t i = 0; i < 4; i++)
+        g_assert_cmpstr(mesh_delivered(sub, i), ==, order[i]);
+    assert_attr(sub, 0, "delay", "abc");
+    g_assert_cmpint(mesh_delivered_us(sub, 2) - from, >=, 299000);
+    g_assert_cmpint(mesh_delivered_us(sub, 3) - from, >=, 999000);
+    mesh_free(m);
+}
+
+/* A long wait is the inbox's: the window is free for others, and a restart keeps both. */
+static void
+test_parked(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *data = g_dir_make_tmp("emesh-fate-XXXXXX", &error);
+    mesh *m;
+    mesh_client *c;
+    mesh_sub *sub;
+    int64_t from = g_get_real_time();
+
+    g_assert_no_error(error);
+    m = up(NULL, data);
+    c = mesh_client_new(m, 0);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 2, false);
+    mesh_publish(c, "t", "a", 3, 10);
+    mesh_deliveries(sub, 2);
+    mesh_settle(sub, 0, EMESH_SETTLE_RETRY, 9000);
+    mesh_deliveries(sub, 3);
+    g_assert_cmpstr(mesh_delivered(sub, 2), ==, "a2");
+    mesh_settle(sub, 1, EMESH_SETTLE_DONE, 0);
+    mesh_settle(sub, 2, EMESH_SETTLE_DONE, 0);
+    mesh_free(m);
+
+    m = up(NULL, data);
+    c = mesh_client_new(m, 1);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 2, true);
+    mesh_deliveries(sub, 1);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "a0");
+    g_assert_cmpuint(mesh_attempt(sub, 0), ==, 2);
+    g_assert_cmpint(mesh_delivered_us(sub, 0) - from, >=, 9000000);
+    mesh_publish(c, "t", "b", 1, 10);
+    mesh_deliveries(sub, 2);
+    g_assert_cmpstr(mesh_delivered(sub, 1), ==, "b0");
+    mesh_free(m);
+    mesh_remove_tree(data);
+}
+
+/* Attempts are the store's to remember: a restart gives none away. */
+static void
+test_attempts_survive(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *data = g_dir_make_tmp("emesh-fate-XXXXXX", &error);
+    mesh_sub *sub;
+
+    g_assert_no_error(error);
+    for (uint32_t life = 0; life < 3; life++) {
+        mesh *m = up("[group g]\nretry-wait = 5s\n", data);
+        mesh_client *c = mesh_client_new(m, 0);
+        sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 2, false);
+        if (life == 0)
+            mesh_publish(c, "t", "a", 1, 10);
+        mesh_deliveries(sub, 1);
+        g_assert_cmpuint(mesh_attempt(sub, 0), ==, life + 1);
+        mesh_settle(sub, 0, EMESH_SETTLE_RETRY, 0);
+        mesh_free(m);
+    }
+    mesh_remove_tree(data);
+}
+#endif
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/fate/buried-after-the-last-attempt", test_buried_after_the_last_attempt);
+    g_test_add_func("/fate/rejected-at-once", test_rejected_at_once);
+    g_test_add_func("/fate/dead-letters-off", test_dead_letters_off);
+    g_test_add_func("/fate/never-buried-twice", test_never_buried_twice);
+    g_test_add_func("/fate/no-acknowledgement-in-time", test_no_acknowledgement_in_time);
+    g_test_add_func("/fate/expired", test_expired);
+#ifdef STORE_DELAYS
+    g_test_add_func("/fate/delayed", test_delayed);
+    g_test_add_func("/fate/parked", test_parked);
+    g_test_add_func("/fate/attempts-survive", test_attempts_survive);
+#endif
+    return g_test_run();
+}
