@@ -8,6 +8,7 @@
  *         all types, a group with ranges
  *   v1.1  two lives, the second killed: sealed segments with and without rows, one left open; units
  *         over two topics, delayed events, an inbox of which one is done and one was tried
+ *   v1.1-cleaned (STORE_GOLDEN_CLEANED=1)  what retention left of three files is in a cleaned one
  */
 #include "folder-of.h"
 #include "harness/store-host.h"
@@ -61,7 +62,7 @@ append_unit(store_host *h, uint64_t n, struct emesh_topic *a, struct emesh_topic
 }
 
 static void
-settle(store_host *h, struct emesh_topic *golden, struct emesh_topic *box)
+settle_golden(store_host *h, struct emesh_topic *golden)
 {
     store_reader *r = store_host_read(h, 0, golden, "g", &stored);
     store_host_want(r, EVENTS, 1 << 30);
@@ -70,7 +71,12 @@ settle(store_host *h, struct emesh_topic *golden, struct emesh_topic *box)
     store_host_commit(r, DONE + 1, EMESH_COMMIT_ONE, 0, 1);
     store_host_commit(r, DONE + 2, EMESH_COMMIT_TRIED, 5, 1);
     store_host_reader_close(r);
-    r = store_host_read(h, 0, box, "g", &stored);
+}
+
+static void
+settle_box(store_host *h, struct emesh_topic *box)
+{
+    store_reader *r = store_host_read(h, 0, box, "g", &stored);
     store_host_want(r, 100, 1 << 30);
     store_host_records(r, 9); /* six of units, three of the inbox */
     for (uint32_t i = 0, n = 0; i < 9; i++) {
@@ -105,7 +111,8 @@ live(const char *dir, bool second)
         g_assert_cmpuint(store_host_append(h, 0, golden, "e", i, 20, 300, 0), ==, 20);
     if (second) {
         append(h, "in", 2, box, "g", 0);
-        settle(h, golden, box);
+        settle_golden(h, golden);
+        settle_box(h, box);
         g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_TRIM, "golden", NULL, NULL, 7, NULL), ==, 0);
         while (atomic_load(&store_host_store(h)->stats.sealed) == sealed)
             g_usleep(1000);
@@ -119,14 +126,53 @@ live(const char *dir, bool second)
 }
 
 static void
+trim(store_host *h, const char *topic, uint64_t to)
+{
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_TRIM, topic, NULL, NULL, to, NULL), ==, 0);
+}
+
+/* Two topics take turns, one of them goes: the rest is merged. */
+static void
+live_cleaned(const char *dir)
+{
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.checkpoint_ns = 50000000;
+    opt.clean_rate = 1u << 30;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *golden = topic_of(h, "golden", 1), *brief = topic_of(h, "brief", 1);
+    topic_of(h, "wide", 3);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "golden", "g", &earliest, 0, NULL),
+                    ==, 0);
+    for (uint32_t i = 0; i < EVENTS; i += 20) {
+        for (uint32_t k = 0; k < 5; k++)
+            g_assert_cmpuint(store_host_append(h, 0, brief, "b", i, 20, 300, 0), ==, 20);
+        g_assert_cmpuint(store_host_append(h, 0, golden, "e", i, 20, 300, 0), ==, 20);
+    }
+    settle_golden(h, golden);
+    trim(h, "golden", 7);
+    trim(h, "brief", 5 * EVENTS);
+    for (guint files = 100; files > 6;) {
+        g_autoptr(GPtrArray) left = folder_segments(dir);
+        files = left->len;
+        g_usleep(10000);
+    }
+    folder_die();
+}
+
+static void
 make(const char *dir)
 {
     static const char *const not_kept[] = { "lock", "reserve", "index/lock.mdb", "index/starts" };
     if (g_file_test(dir, G_FILE_TEST_EXISTS))
         g_error("%s is there: a golden folder is never written again, name a new one", dir);
-    for (int second = 0; second < 2; second++) {
-        if (folder_fork())
+    bool cleaned = g_getenv("STORE_GOLDEN_CLEANED") != NULL;
+    for (int second = cleaned; second < 2; second++) {
+        if (folder_fork()) {
+            if (cleaned)
+                live_cleaned(dir);
             live(dir, second == 1);
+        }
         g_assert_cmpint(folder_child_ended(), ==, 0);
     }
     for (guint i = 0; i < G_N_ELEMENTS(not_kept); i++) {
@@ -220,7 +266,7 @@ static void
 test_opens(gconstpointer data)
 {
     const opening *o = data;
-    bool held = strcmp(o->version, "v1") != 0;
+    bool held = strcmp(o->version, "v1.1") == 0;
     g_autofree char *dir = golden(o->version);
     g_autofree char *index = g_build_filename(dir, "index", NULL);
     store_host *h = store_host_new(dir, 1);
@@ -307,8 +353,10 @@ main(int argc, char **argv)
         make(g_getenv("STORE_GOLDEN_MAKE"));
         return 0;
     }
-    static const opening openings[] = { { "v1", true }, { "v1", false }, { "v1.1", true },
-                                        { "v1.1", false } };
+    static const opening openings[] = {
+        { "v1", true },    { "v1", false },          { "v1.1", true },
+        { "v1.1", false }, { "v1.1-cleaned", true }, { "v1.1-cleaned", false },
+    };
     for (guint i = 0; i < G_N_ELEMENTS(openings); i++) {
         g_autofree char *name = g_strdup_printf("/store-test-17/opens-%s%s", openings[i].version,
                                                 openings[i].with_index ? "" : "-without-index");
