@@ -52,6 +52,17 @@ add_piece(struct sa_store *store, sa_segment *seg, const uint8_t *raw)
         g_array_append_val(c->pieces, piece);
 }
 
+/* Much of it is read soon, in another order than it lies there: the disk may begin. */
+static void
+fetch(struct sa_store *store, const sa_segment *seg, int fd)
+{
+    const sa_io *io = store->io;
+    if (io->ahead == NULL || seg->live_bytes * 4 < seg->size)
+        return;
+    for (uint64_t place = 0; place < seg->size; place += SA_CLEAN_WINDOW)
+        io->ahead(io->ctx, fd, place, MIN(SA_CLEAN_WINDOW, seg->size - place));
+}
+
 /* The directory of an input. */
 static int
 add_pieces(struct sa_store *store, sa_segment *seg)
@@ -70,8 +81,8 @@ add_pieces(struct sa_store *store, sa_segment *seg)
     }
     for (uint32_t i = 0; good && i < t.n_dir; i++)
         add_piece(store, seg, dir + (size_t)i * SA_FOOT_ENTRY);
-    /* Soon all of it is read, in another order than it lies there. */
-    posix_fadvise(fd, 0, (off_t)seg->size, POSIX_FADV_WILLNEED);
+    if (good)
+        fetch(store, seg, fd);
     sa_seg_leave(store, seg);
     if (good)
         return 0;

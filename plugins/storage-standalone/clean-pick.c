@@ -2,13 +2,18 @@
  *
  * Which segments the cleaner takes next: neighbours of which at least half is dead, so that the log
  * is never larger than twice what lives in it and three segments. Of all such runs the one that
- * frees most for what has to be copied. [keeper]
+ * frees most for what has to be copied. Then what readers far behind are about to read from the
+ * disk, when little of it is theirs: sorted, it is read in one go. [keeper]
  */
 #include "clean.h"
 
 #include "store.h"
+#include <string.h>
 
 #define SA_CLEAN_SMALL 16u /* so many small neighbours become one */
+#define SA_CLEAN_SHARE 16u /* a reader that owns less of a segment finds it scattered */
+#define SA_CLEAN_ROWS 256u /* looked at for one reader */
+#define SA_LAG_NS 5000000000u /* a reader that was not seen for so long is gone, or near the end */
 
 typedef struct sa_run_sum { /* a run of neighbours */
     uint32_t first, n;
@@ -108,13 +113,97 @@ want_rows(struct sa_store *store, uint64_t fixed)
     }
 }
 
-bool
-sa_clean_pick(struct sa_store *store)
+/* ---- sorting for readers ---- */
+
+void
+sa_clean_note(struct sa_store *store, sa_partition *part, uint64_t offset)
+{
+    sa_cleaner *c = &store->cleaner;
+    uint64_t now = sa_mono_ns(store);
+    pthread_mutex_lock(&c->lag_lock);
+    sa_lagging *at = &c->lag[0];
+    for (uint32_t i = 0; i < SA_LAGGING; i++) {
+        if (c->lag[i].part == part) {
+            at = &c->lag[i];
+            break;
+        }
+        if (c->lag[i].seen_ns < at->seen_ns)
+            at = &c->lag[i];
+    }
+    *at = (sa_lagging){ part, offset, now };
+    c->lag_news = true;
+    pthread_mutex_unlock(&c->lag_lock);
+}
+
+/* lock held. Number of the segment, when it may be taken and this entry is a small part of it. */
+static bool
+scattered(struct sa_store *store, uint64_t base, const sa_entry *entry, uint32_t *number)
+{
+    const sa_segs *segs = &store->segs;
+    uint32_t i = sa_segs_place(segs, base);
+    if (i == segs->n || segs->all[i]->base != base || segs->all[i]->cleaned || !eligible(store, i))
+        return false;
+    uint64_t records = atomic_load(&segs->all[i]->end) - base - SA_SEGMENT_HEAD;
+    *number = i;
+    return entry->count > 1 && entry->bytes * SA_CLEAN_SHARE < records;
+}
+
+/* The segment to sort for this reader: the one behind that which it is at, or that one. */
+static bool
+ahead_of(struct sa_store *store, const sa_lagging *lag, uint64_t *base)
+{
+    uint64_t offset = lag->offset, here = 0;
+    bool found = false, ahead = false;
+    for (uint32_t k = 0; k < SA_CLEAN_ROWS && !ahead; k++) {
+        sa_entry entry;
+        uint64_t at;
+        uint32_t number;
+        if (offset >= atomic_load(&lag->part->rows_to)
+            || sa_rows_chunk(store, lag->part->id, offset, &at, &entry) != 0)
+            break;
+        here = k == 0 ? at : here;
+        pthread_mutex_lock(&store->segs.lock);
+        bool good = scattered(store, at, &entry, &number);
+        pthread_mutex_unlock(&store->segs.lock);
+        if (good) {
+            *base = at;
+            found = true;
+            ahead = at != here;
+        }
+        offset = entry.last + 1;
+    }
+    return found;
+}
+
+static bool
+pick_sort(struct sa_store *store)
+{
+    sa_cleaner *c = &store->cleaner;
+    uint64_t now = sa_mono_ns(store), base;
+    sa_lagging lag[SA_LAGGING];
+    bool found = false;
+    pthread_mutex_lock(&c->lag_lock);
+    memcpy(lag, c->lag, sizeof lag);
+    pthread_mutex_unlock(&c->lag_lock);
+    for (uint32_t i = 0; i < SA_LAGGING && !found; i++)
+        found = lag[i].part != NULL && now - lag[i].seen_ns < SA_LAG_NS
+                && ahead_of(store, &lag[i], &base);
+    if (!found)
+        return false;
+    pthread_mutex_lock(&store->segs.lock);
+    sa_segment *seg = sa_segs_find(&store->segs, base);
+    pthread_mutex_unlock(&store->segs.lock);
+    g_ptr_array_add(c->inputs, seg);
+    return true;
+}
+
+static bool
+pick_merge(struct sa_store *store)
 {
     sa_cleaner *c = &store->cleaner;
     sa_segs *segs = &store->segs;
     sa_run_sum run = { 0 };
-    uint64_t fixed = fixed_bytes(store), avail = 0, total = 0;
+    uint64_t fixed = fixed_bytes(store);
     pthread_mutex_lock(&segs->lock);
     bool found = find_run(store, fixed, &run);
     if (!found)
@@ -122,8 +211,22 @@ sa_clean_pick(struct sa_store *store)
     for (uint32_t i = 0; found && i < run.n; i++)
         g_ptr_array_add(c->inputs, segs->all[run.first + i]);
     pthread_mutex_unlock(&segs->lock);
+    return found;
+}
+
+bool
+sa_clean_pick(struct sa_store *store)
+{
+    sa_cleaner *c = &store->cleaner;
+    uint64_t avail = 0, total = 0, size = 0;
+    bool found = pick_merge(store);
+    c->sorts = !found;
+    if (!found)
+        found = !store->keeper.low && pick_sort(store);
+    for (guint i = 0; i < c->inputs->len; i++)
+        size += ((sa_segment *)g_ptr_array_index(c->inputs, i))->live_bytes;
     if (found && store->io->space(store->io->ctx, store->dir, &avail, &total) == 0
-        && avail < run.out + run.out / 8 + store->opt.segment_size / 16)
+        && avail < size + size / 4 + (c->sorts ? sa_space_min(store) : 0))
         found = false; /* no room for the copy */
     if (!found)
         g_ptr_array_set_size(c->inputs, 0);

@@ -178,6 +178,7 @@ take_over(struct sa_store *store)
     pthread_mutex_unlock(&segs->lock);
     store->features |= SA_FEATURE_CLEANED;
     sa_count(&store->stats.cleaned, 1);
+    sa_count(&store->stats.sorted, c->sorts);
     sa_count(&store->stats.clean_inputs, c->inputs->len);
     g_ptr_array_set_size(c->inputs, 0);
     c->out = NULL;

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SA_CLEAN_LOOK_NS 1000000000u   /* between two looks at who still reads the inputs */
+#define SA_CLEAN_LOOK_NS 50000000u   /* between two looks at who still reads the inputs */
 #define SA_CLEAN_AGAIN_NS 10000000000u /* after a failure */
 #define SA_CLEAN_USED_NS 1000000000u   /* used within it: under load */
 
@@ -16,6 +16,7 @@ void
 sa_cleaner_init(sa_cleaner *c)
 {
     memset(c, 0, sizeof *c);
+    pthread_mutex_init(&c->lag_lock, NULL);
     c->look = true;
     c->inputs = g_ptr_array_new();
     c->retiring = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -91,6 +92,7 @@ sa_cleaner_clear(struct sa_store *store)
     g_array_unref(c->places);
     g_array_unref(c->prints);
     free(c->window);
+    pthread_mutex_destroy(&c->lag_lock);
 }
 
 static void
@@ -176,8 +178,14 @@ sa_clean_step(struct sa_store *store)
         c->next_ns = now;
         return;
     }
+    if (c->state == SA_CLEAN_IDLE && !c->look) {
+        pthread_mutex_lock(&c->lag_lock);
+        c->look = c->lag_news;
+        c->lag_news = false;
+        pthread_mutex_unlock(&c->lag_lock);
+    }
     if (c->state == SA_CLEAN_IDLE && (!c->look || !sa_clean_pick(store))) {
-        c->look = false; /* until something is cut, or gets its rows */
+        c->look = false; /* until something is cut or gets its rows, or a reader lags */
         return;
     }
     int rc = slice(store, &bytes);

@@ -13,10 +13,12 @@
 #define SA_CLEAN_H
 #include "footer.h"
 #include <glib.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 struct sa_store;
 struct sa_segment;
+struct sa_partition;
 
 #define SA_CLEAN_INPUTS 500u          /* what a header can name */
 #define SA_CLEAN_SLICE (1u << 20)     /* bytes copied between the keeper's other work */
@@ -34,11 +36,24 @@ typedef struct sa_piece { /* a directory entry of an input */
     sa_entry entry;
 } sa_piece;
 
+#define SA_LAGGING 16u
+
+typedef struct sa_lagging { /* a reader whose records come from the disk, far behind */
+    struct sa_partition *part;
+    uint64_t offset;
+    uint64_t seen_ns;
+} sa_lagging;
+
 typedef struct sa_cleaner {
+    pthread_mutex_t lag_lock; /* a leaf */
+    sa_lagging lag[SA_LAGGING];
+    bool lag_news;
+    /* the keeper's */
     enum sa_clean_state state;
     bool look;        /* something changed: there may be something to do */
     uint64_t next_ns; /* of the next slice, or look */
     uint64_t seen_work, used_ns; /* when the store was last seen in use */
+    bool sorts;       /* for readers, not for room */
     GPtrArray *inputs;
     GArray *retiring;  /* u64: bases of what was swapped out */
     GArray *pieces;   /* sa_piece of events, by (partition, base) */
@@ -68,6 +83,8 @@ void sa_clean_step(struct sa_store *store);
 /* When it wants to be asked again, monotonic ns. */
 uint64_t sa_clean_due(const struct sa_store *store);
 
+/* [any] A reader met records of part from offset on that were not in memory. clean-pick.c */
+void sa_clean_note(struct sa_store *store, struct sa_partition *part, uint64_t offset);
 /* clean-pick.c: inputs of the next job into cleaner->inputs. False: nothing is worth it. */
 bool sa_clean_pick(struct sa_store *store);
 /* clean-copy.c: 0, or a negative errno that ends the job. *done: the state is through. */

@@ -186,6 +186,8 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
             out[n++] = got;
             *next = got.offset + 1;
         }
+        if (ahead != NULL && ahead->cold > 0)
+            sa_clean_note(store, part, places.offset);
         sa_places_leave(store, &places);
     }
     free(w.bytes);
