@@ -79,7 +79,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
     if (part == NULL || part->topic == NULL || part->topic->deleted || group == NULL)
         return; /* deleted later; ids are never used again */
     sa_pair *pair = sa_pair_find(group, e->partition);
-    if (pair != NULL && (pair->lsn >= lsn || e->epoch < pair->epoch))
+    if (pair != NULL && (pair->lsn > lsn || e->epoch < pair->epoch))
         return;
     if (e->op == SA_OP_DELETE) {
         sa_pair_forget(store, group, e->partition);
@@ -104,7 +104,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
         sa_pair_up_to(pair, e->floor - 1);
     pair->news.n = 0;
     pair->floor_new = pair->whole = false;
-    pair->lsn = lsn;
+    pair->lsn = lsn + 1;
     sa_pair_row(store, pair);
 }
 

@@ -31,7 +31,7 @@ typedef struct sa_pair {
     uint64_t floor;     /* all offsets below it are done */
     sa_ranges ranges;   /* above the floor */
     sa_ranges news;     /* what no COMMIT record says yet */
-    uint64_t lsn;       /* of the last record replayed */
+    uint64_t lsn;       /* records before it are in here: of the row, then of each replayed */
     uint32_t epoch;     /* of its seeks */
     bool floor_new;     /* the floor moved since the last record */
     bool whole;         /* the next record tells all ranges */

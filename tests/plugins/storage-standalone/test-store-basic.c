@@ -404,12 +404,76 @@ test_no_memory(void)
     folder_remove(dir);
 }
 
+/* Waits until the index knows all of the log. */
+static void
+wait_checkpoint(store_host *h)
+{
+    sa_store *store = store_host_store(h);
+    for (int i = 0; i < 1000 && store->keeper.applied != atomic_load(&store->log.written); i++) {
+        atomic_store(&store->keeper.dirty, true); /* not each record asks for a checkpoint */
+        g_usleep(10000);
+    }
+    g_assert_cmpuint(store->keeper.applied, ==, atomic_load(&store->log.written));
+}
+
+static _Noreturn void
+ack_and_die(const char *dir, bool seek)
+{
+    sa_options opt = store_host_options();
+    opt.checkpoint_ns = 20000000;
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "t", "g", &earliest, 0, NULL), ==, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 10, 100, 0), ==, 10);
+    store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+    store_host_want(r, 10, 1 << 20);
+    store_host_records(r, 10);
+    store_host_commit(r, 2, EMESH_COMMIT_UP_TO, 0, 1);
+    g_usleep(20000);
+    if (seek) {
+        store_host_reader_close(r);
+        wait_checkpoint(h);
+        g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_SEEK, "t", "g", &latest, 0, NULL), ==, 0);
+    } else {
+        wait_checkpoint(h);
+        store_host_commit(r, 5, EMESH_COMMIT_UP_TO, 0, 1);
+        store_host_reader_close(r);
+    }
+    folder_die();
+}
+
+/* The first record behind a checkpoint is progress of a group, and then the process is killed. */
+static void
+test_behind_checkpoint(void)
+{
+    for (int seek = 0; seek < 2; seek++) {
+        g_autofree char *dir = folder_make();
+        sa_options opt = store_host_options();
+        if (folder_fork())
+            ack_and_die(dir, seek);
+        g_assert_cmpint(folder_child_ended(), ==, 0);
+        store_host *h = store_host_new(dir, 1);
+        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+        struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+        store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+        store_host_want(r, 10, 1 << 20);
+        store_host_caught_up(r);
+        g_assert_cmpuint(store_host_n(r), ==, seek ? 0 : 4);
+        sa_topic_close(NULL, topic);
+        store_host_close(h);
+        store_host_free(h);
+        folder_remove(dir);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store/killed-often", test_killed_often);
     g_test_add_func("/store/killed", test_killed);
+    g_test_add_func("/store/behind-checkpoint", test_behind_checkpoint);
     g_test_add_func("/store/levels", test_levels);
     g_test_add_func("/store/restart", test_restart);
     g_test_add_func("/store/sizes", test_sizes);
