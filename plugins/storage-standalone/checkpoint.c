@@ -230,11 +230,12 @@ failed(struct sa_store *store, int rc)
 {
     sa_keeper *keeper = &store->keeper;
     const char *why = rc < 0 && rc > -1000 ? g_strerror(-rc) : mdb_strerror(rc);
-    keeper->row_errors++;
+    if (rc == ENOSPC)
+        sa_keeper_full(store); /* passes, once there is room; the log goes on with progress */
+    else
+        keeper->row_errors++;
     sa_say(store, EMESH_LOG_ERROR, "checkpoint in %s/index failed: %s (%u in a row); nothing is "
            "lost, the log has it", store->path, why, keeper->row_errors);
-    if (rc == ENOSPC)
-        sa_keeper_full(store);
     if (sa_rows_reopen(store) != 0 || keeper->row_errors >= 3)
         sa_log_fail(store, EMESH_E_IO, rc > 0 ? rc : EIO, "the checkpoint");
 }

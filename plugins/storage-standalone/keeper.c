@@ -102,22 +102,28 @@ next_base(struct sa_store *store)
     return MAX(base, store->base_floor);
 }
 
-void
-sa_keeper_make_next(struct sa_store *store)
+static bool
+next_needed(struct sa_store *store)
 {
     sa_log *log = &store->log;
-    sa_segment *seg = NULL;
     pthread_mutex_lock(&log->lock);
     bool needed = log->next == NULL && log->failed == 0;
     pthread_mutex_unlock(&log->lock);
-    if (!needed)
+    return needed;
+}
+
+void
+sa_keeper_make_next(struct sa_store *store, uint64_t size)
+{
+    sa_segment *seg = NULL;
+    if (!next_needed(store))
         return;
     if (store->keeper.low) {
         sa_log_give_next(store, NULL, true);
         return;
     }
     sa_point(store->io, "next-begin");
-    int rc = sa_seg_create(store, next_base(store), &seg);
+    int rc = sa_seg_create(store, next_base(store), size, &seg);
     sa_point(store->io, "next-made");
     if (rc == 0) {
         pthread_mutex_lock(&store->segs.lock);
@@ -235,12 +241,15 @@ round_of_work(struct sa_store *store)
 {
     sa_keeper *keeper = &store->keeper;
     uint64_t now = sa_mono_ns(store);
-    if (now >= keeper->space_at) {
+    /* Before each segment, or many would be made in the second between two looks, and none be left
+     * for the next start. */
+    if (now >= keeper->space_at || next_needed(store))
         sa_space_check(store);
+    if (now >= keeper->space_at) {
         sa_metrics_tell(store);
         keeper->space_at = now + SA_TICK_NS;
     }
-    sa_keeper_make_next(store);
+    sa_keeper_make_next(store, store->opt.segment_size);
     repeat_catalog(store);
     sa_seal_closed(store);
     if (now >= keeper->retention_at) {
@@ -256,6 +265,7 @@ round_of_work(struct sa_store *store)
     }
     sa_unlink_dead(store);
     sa_clean_step(store);
+    sa_space_give(store);
 }
 
 static void *

@@ -51,7 +51,7 @@ void sa_keeper_topic(struct sa_store *store, sa_topic *topic); /* [any] its row 
 void sa_keeper_group(struct sa_store *store, sa_group *group);
 
 /* [keeper], and recovery where there is none yet */
-void sa_keeper_make_next(struct sa_store *store);
+void sa_keeper_make_next(struct sa_store *store, uint64_t size);
 int sa_seal(struct sa_store *store, struct sa_segment *seg);   /* seal.c */
 void sa_seal_closed(struct sa_store *store);
 /* checkpoint.c: rows of all sealed segments too; clean: an orderly stop. 0 or an error. */
@@ -61,5 +61,6 @@ void sa_unlink_dead(struct sa_store *store);
 void sa_space_check(struct sa_store *store);                   /* space.c */
 uint64_t sa_space_min(struct sa_store *store);
 void sa_space_reserve(struct sa_store *store);
+void sa_space_give(struct sa_store *store); /* the reserve, when dead files were not enough */
 
 #endif

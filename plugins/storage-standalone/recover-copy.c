@@ -19,7 +19,13 @@ make_active(sa_recovery *r)
     sa_store *store = r->store;
     sa_log *log = &store->log;
     store->base_floor = r->top;
-    sa_keeper_make_next(store);
+    /* On a full disk one that has room for progress, at least. */
+    uint64_t size = store->opt.segment_size;
+    sa_keeper_make_next(store, size);
+    for (int i = 0; i < 4 && log->next == NULL; i++) {
+        size = (size / 2 + 4095u) & ~(uint64_t)4095u;
+        sa_keeper_make_next(store, size);
+    }
     if (log->next == NULL)
         return sa_error(r->err, EMESH_E_NO_SPACE, "no room for a new segment of %llu MiB in "
                         "%s/log: free space on that disk",

@@ -101,11 +101,10 @@ write_head(struct sa_store *store, int fd, uint64_t base, uint64_t last)
 }
 
 int
-sa_seg_create(struct sa_store *store, uint64_t base, sa_segment **out)
+sa_seg_create(struct sa_store *store, uint64_t base, uint64_t size, sa_segment **out)
 {
     const sa_io *io = store->io;
     char name[SA_NAME_MAX];
-    uint64_t size = store->opt.segment_size;
     sa_segment *seg = sa_seg_new(base, base + size);
     if (seg == NULL)
         return -ENOMEM;

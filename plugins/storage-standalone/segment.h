@@ -92,7 +92,7 @@ bool sa_seg_base(const char *name, uint64_t *base, bool *cleaned);
 #define SA_SEG_ARGS(seg) (seg)->cleaned ? "c-" : "", (unsigned long long)(seg)->base
 
 /* Creates, allocates and syncs a new file with its header, and the directory. Not yet in the set. */
-int sa_seg_create(struct sa_store *store, uint64_t base, sa_segment **out);
+int sa_seg_create(struct sa_store *store, uint64_t base, uint64_t size, sa_segment **out);
 sa_segment *sa_seg_new(uint64_t base, uint64_t last);
 /* Frees a segment that is in no set. */
 void sa_seg_free(struct sa_store *store, sa_segment *seg);

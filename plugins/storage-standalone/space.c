@@ -76,18 +76,27 @@ sa_space_check(struct sa_store *store)
     pthread_mutex_unlock(&keeper->lock);
     if (!keeper->low && (avail < least || met)) {
         set_low(store, true, avail, least);
-        keeper->checkpoint_at = 0; /* so that dead files can go */
+        keeper->checkpoint_at = keeper->retention_at = 0; /* so that dead files can go */
     }
     if (!keeper->low) {
         if (!keeper->reserve && avail >= 2 * least + store->opt.segment_size)
             sa_space_reserve(store);
         return;
     }
-    if (avail < least && keeper->reserve) {
-        io->unlink(io->ctx, store->dir, SA_RESERVE);
-        keeper->reserve = false;
-        io->space(io->ctx, store->dir, &avail, &total);
-    }
     if (avail >= 2 * least && !met)
         set_low(store, false, avail, least);
+}
+
+void
+sa_space_give(struct sa_store *store)
+{
+    sa_keeper *keeper = &store->keeper;
+    const sa_io *io = store->io;
+    uint64_t avail = 0, total = 0;
+    if (!keeper->low || !keeper->reserve || io->space(io->ctx, store->dir, &avail, &total) < 0
+        || avail >= sa_space_min(store))
+        return;
+    io->unlink(io->ctx, store->dir, SA_RESERVE);
+    keeper->reserve = false;
+    keeper->checkpoint_at = 0; /* it may have wanted that room */
 }

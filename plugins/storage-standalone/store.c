@@ -109,7 +109,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
 static int32_t
 start_threads(sa_store *store, emesh_error *err)
 {
-    sa_keeper_make_next(store);
+    sa_keeper_make_next(store, store->opt.segment_size);
     sa_metrics_start(store);
     int rc = sa_log_start(store);
     if (rc == 0) {

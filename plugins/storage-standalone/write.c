@@ -17,8 +17,8 @@ room(const sa_log *log, bool control)
 {
     const sa_segment *seg = log->active;
     uint64_t end = seg->last - SA_RECORD_HEAD; /* the closing record fits always */
-    if (log->no_next && !control)
-        end -= (seg->last - seg->base) / 16; /* the rest is for progress when the disk is full */
+    if (log->next == NULL && !control)
+        end -= (seg->last - seg->base) / 16; /* for progress, should there be no room for a next */
     uint64_t at = atomic_load_explicit(&seg->end, memory_order_relaxed);
     return end > at ? end - at : 0;
 }
@@ -33,6 +33,12 @@ pop(sa_log *log)
     log->queued -= batch->bytes;
     batch->next = NULL;
     return batch;
+}
+
+static bool
+no_room(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
 }
 
 enum taken { TAKEN_NONE, TAKEN_SOME, TAKEN_ROLL, TAKEN_WAIT, TAKEN_REFUSE };
@@ -86,8 +92,10 @@ roll(struct sa_store *store)
     int rc = sa_write_all(store->io, old->fd, head, sizeof head, end - old->base);
     if (rc == 0)
         atomic_store(&old->end, end + SA_RECORD_HEAD);
-    else if (rc == -EIO)
-        sa_log_fail(store, EMESH_E_LOST, EIO, "write");
+    else if (no_room(rc))
+        sa_keeper_full(store); /* the footer takes the place, as there is room again */
+    else
+        sa_log_fail(store, EMESH_E_LOST, -rc, "write");
     pthread_mutex_lock(&store->segs.lock);
     old->clock_us = sa_clock_us(store);
     old->state = SA_SEG_CLOSED;
@@ -329,17 +337,20 @@ settle_short(struct sa_store *store, sa_batch *list, uint64_t end, const char *r
     return kept;
 }
 
-/* Bytes of units that did not fit must not look like records later. */
-static void
+/* Bytes of units that did not fit must not look like records later. A full disk is no matter: the
+ * next write takes the place. */
+static int
 wipe(struct sa_store *store, uint64_t from, uint64_t to)
 {
     static const uint8_t zeros[4096];
     const sa_segment *seg = store->log.active;
     for (uint64_t at = from; at < to; at += sizeof zeros) {
         size_t n = MIN(sizeof zeros, (size_t)(to - at));
-        if (sa_write_all(store->io, seg->fd, zeros, n, at - seg->base) < 0)
-            return; /* the next write takes the place anyway */
+        int rc = sa_write_all(store->io, seg->fd, zeros, n, at - seg->base);
+        if (rc < 0)
+            return no_room(rc) ? 0 : rc;
     }
+    return 0;
 }
 
 /* lock held. Moves the written watermark; visible is what needs no disk. Partitions that became
@@ -437,16 +448,19 @@ finish(struct sa_store *store, sa_batch *list, const sa_gather *g)
 {
     sa_log *log = &store->log;
     uint64_t end = atomic_load(&log->active->end) + g->done;
-    bool full = g->rc == -ENOSPC || g->rc == -EDQUOT || g->rc == -EFBIG;
-    if (g->rc < 0 && !full) {
-        sa_log_fail(store, EMESH_E_LOST, -g->rc, "write");
+    bool full = no_room(g->rc);
+    int rc = full ? 0 : g->rc;
+    if (full) {
+        uint64_t kept = settle_short(store, list, end, "the disk of the store is full");
+        rc = wipe(store, kept, end);
+        end = kept;
+    }
+    if (rc < 0) {
+        sa_log_fail(store, EMESH_E_LOST, -rc, "write");
         refuse_list(store, list, EMESH_E_LOST, "the disk failed while it was written");
         return;
     }
     if (full) {
-        uint64_t kept = settle_short(store, list, end, "the disk of the store is full");
-        wipe(store, kept, end);
-        end = kept;
         for (sa_batch *batch = list; batch != NULL; batch = batch->next) {
             if (batch->code != 0)
                 sa_batch_answer(store, batch, SA_ANSWER_FAILED);
@@ -481,7 +495,7 @@ wait_next(struct sa_store *store, sa_who me)
     sa_log *log = &store->log;
     if (!log->threads) {
         pthread_mutex_unlock(&log->lock);
-        sa_keeper_make_next(store);
+        sa_keeper_make_next(store, store->opt.segment_size);
         pthread_mutex_lock(&log->lock);
         return true;
     }

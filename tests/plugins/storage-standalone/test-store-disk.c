@@ -2,13 +2,12 @@
  *
  * Disks that are slow, full or broken, below storage-standalone: each level is answered after its own
  * watermark, what was refused is not there, what was answered is, and nothing is trusted after a
- * failed sync. The last case uses a real file system of 48 MiB where it may be mounted.
+ * failed sync. A real file system that is full: test-store-7.c.
  */
 #include "folder-of.h"
 #include "harness/store-host.h"
 
 #include <errno.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
@@ -28,6 +27,7 @@ typedef struct disk {
     _Atomic int no_allocate;
     _Atomic pid_t sealing;   /* the thread that writes a footer */
     _Atomic int fail_footer; /* with EIO */
+    _Atomic int fail_wipe;   /* once there is no room, the next write meets EIO */
 } disk;
 
 static void
@@ -84,6 +84,8 @@ disk_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t place)
         room -= wrote;
     }
     atomic_store(&d->room, room);
+    if (done == 0 && atomic_load(&d->fail_wipe))
+        return atomic_exchange(&d->fail_wipe, 2) == 1 ? -ENOSPC : -EIO;
     return done > 0 ? done : -ENOSPC;
 }
 
@@ -365,6 +367,30 @@ test_short_write(void)
     folder_remove(dir);
 }
 
+/* What did not fit cannot be wiped: what the disk keeps of it is unknown, so the instance fails. */
+static void
+test_wipe_error(void)
+{
+    g_autofree char *dir = folder_make();
+    disk d;
+    disk_init(&d);
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+    atomic_store(&d.fail_wipe, 1);
+    atomic_store(&d.room, 1000);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 10, 150, 0), ==, 0);
+    wait_health(h, EMESH_HEALTH_FAILED);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
 /* ---- min-free ---- */
 
 static void
@@ -411,113 +437,16 @@ test_min_free(void)
     folder_remove(dir);
 }
 
-/* ---- a real disk that is full ---- */
-
-/* Publishes until it is refused; what was answered is counted. */
-static uint64_t
-fill(store_host *h, struct emesh_topic *topic)
-{
-    uint64_t good = 0;
-    for (uint64_t i = 0; i < 100000; i += 50) {
-        uint32_t ok = store_host_append(h, 0, topic, "e", i, 50, 4000, 0);
-        good += ok;
-        if (ok < 50) {
-            g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_NO_SPACE);
-            return good;
-        }
-    }
-    g_error("a disk of 48 MiB took everything");
-}
-
-static sa_options
-mounted_options(void)
-{
-    sa_options opt = store_host_options();
-    opt.segment_size = 4 << 20;
-    opt.min_free = 0;
-    opt.checkpoint_ns = 200000000;
-    return opt;
-}
-
-static uint32_t
-count_events(store_host *h, struct emesh_topic *topic)
-{
-    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-    store_host_check_data(r, 4000);
-    store_host_want(r, 1000000, 1ull << 40);
-    store_host_caught_up(r);
-    uint32_t n = store_host_n(r);
-    g_assert_cmpuint(store_host_bad(r), ==, 0);
-    store_host_reader_close(r);
-    return n;
-}
-
-static void
-test_mounted(void)
-{
-    g_autofree char *dir = folder_make();
-    sa_options opt = mounted_options();
-    if (mount("tmpfs", dir, "tmpfs", 0, "size=48m") < 0) {
-        g_test_skip("a file system of 48 MiB cannot be mounted here");
-        folder_remove(dir);
-        return;
-    }
-    if (folder_fork()) { /* fills it, acknowledges, and dies while it is full */
-        store_host *h = store_host_new(dir, 1);
-        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
-        struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
-        struct emesh_topic *other = store_host_topic(h, "other", EMESH_LEVEL_OS, 0, 0);
-        g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "t", "g", &earliest, 0, NULL), ==, 0);
-        g_assert_cmpuint(store_host_append(h, 0, topic, "a", 0, 100, 4000, 0), ==, 100);
-        g_assert_cmpuint(fill(h, other), >, 5000);
-        store_reader *r = store_host_read(h, 0, topic, "g", &stored);
-        store_host_want(r, 100, 1 << 20);
-        store_host_records(r, 100);
-        store_host_commit(r, 59, EMESH_COMMIT_UP_TO, 0, 1);
-        store_host_reader_close(r);
-        folder_die();
-    }
-    int how = folder_child_ended();
-    if (how == 0) { /* starts while full; the topic that filled it goes; publishing resumes */
-        store_host *h = store_host_new(dir, 1);
-        int32_t code = store_host_open(h, &opt, NULL);
-        if (code != EMESH_OK)
-            g_error("start on a full disk: %s", store_host_text(h));
-        struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
-        g_assert_cmpuint(count_events(h, topic), ==, 100);
-        store_reader *r = store_host_read(h, 0, topic, "g", &stored);
-        store_host_want(r, 1, 1 << 20);
-        store_host_records(r, 1);
-        g_assert_cmpuint(store_host_offset(r, 0), ==, 60);
-        store_host_reader_close(r);
-        g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_DELETE, "other", NULL, NULL, 0, NULL), ==,
-                        EMESH_OK);
-        uint32_t tries = 0;
-        while (store_host_append(h, 0, topic, "n", tries, 1, 4000, 0) == 0 && tries < 1500) {
-            g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_NO_SPACE);
-            g_usleep(10000);
-            tries++;
-        }
-        g_assert_cmpuint(count_events(h, topic), ==, 101);
-        sa_topic_close(NULL, topic);
-        store_host_close(h);
-        store_host_free(h);
-    }
-    umount2(dir, MNT_DETACH);
-    folder_remove(dir);
-    g_assert_cmpint(how, ==, 0);
-}
-
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/store-disk/mounted", test_mounted);
     g_test_add_func("/store-disk/levels", test_levels);
     g_test_add_func("/store-disk/sync-error", test_sync_error);
     g_test_add_func("/store-disk/sync-error-in-write", test_sync_error_in_write);
     g_test_add_func("/store-disk/footer-error", test_footer_error);
     g_test_add_func("/store-disk/short-write", test_short_write);
+    g_test_add_func("/store-disk/wipe-error", test_wipe_error);
     g_test_add_func("/store-disk/min-free", test_min_free);
     return g_test_run();
 }
