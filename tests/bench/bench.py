@@ -134,6 +134,7 @@ def main():
     plan.names = [name for name, program in (
         ("os", None), ("nats", "nats-server"), ("everysec", "redis-server"), ("synced", None),
         ("always", "redis-server")) if program not in missing]
+    plan.out = plan.out.resolve()
     plan.out.mkdir(parents=True, exist_ok=True)
     kept = plan.out / "results.json"
     if plan.from_results:

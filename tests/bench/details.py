@@ -32,7 +32,11 @@ def idle(folder):
         before, spent = workers(daemon), ran()
         time.sleep(3)
         spent, after = ran() - spent, workers(daemon)
-        return [["start to ready, ms", " ".join(f"{s * 1000:.0f}" for s in starts)],
+        memory = Path(f"/proc/{daemon.process.pid}/smaps_rollup").read_text().split()
+        private = int(memory[memory.index("Anonymous:") + 1])
+        return [["resident, MB", f"{daemon.resident():.1f}"],
+                ["of it its own, the rest is code and libraries, MB", f"{private / 1e3:.1f}"],
+                ["start to ready, ms", " ".join(f"{s * 1000:.0f}" for s in starts)],
                 ["threads", len(threads)], ["CPU, ms per second", f"{spent / 3e6:.2f}"],
                 ["worker wake-ups per second",
                  f"{(after.get('wake-ups', 0) - before.get('wake-ups', 0)) / 3:.1f}"]]

@@ -128,17 +128,16 @@ def growth(folder, plan):
             rows.append({"what": "publish 16×16", "label": label, **best[name]})
         facts["growth names"] = best["names"]["rate"] / best["empty"]["rate"]
         facts["growth events"] = best["events"]["rate"] / best["empty"]["rate"]
-        starts = []
-        for _ in range(3):
-            full.stop()
-            starts.append(full.start() * 1000)
-        facts["ready stop"] = statistics.median(starts)
-        starts = []
-        for _ in range(3):
-            full.load(topic="os-more", clients=16, window=16, seconds=1, warmup=0)
-            full.kill()
-            starts.append(full.start() * 1000)
-        facts["ready kill"] = statistics.median(starts)
+        for how in ("stop", "kill"):
+            starts = []
+            for _ in range(3):
+                if how == "kill":
+                    full.load(topic="os-more", clients=16, window=16, seconds=1, warmup=0)
+                    full.kill()
+                else:
+                    full.stop()
+                starts.append(full.timed_start())
+            facts[f"ready {how}"], facts[f"ready {how} cpu"] = median(starts, lambda s: s[0])
     return rows, facts
 
 

@@ -64,7 +64,9 @@ def measured(results):
     stored = f"{plan['stored']} events stored"
     how = {"drain sparse": f"{plan['stored'] // 1000} of {plan['stored']} events",
            "growth names": f"1,000 topics, 1,000 groups, {1000 * plan['group_topics']} pairs",
-           "growth events": stored, "ready stop": stored, "ready kill": stored,
+           "growth events": stored,
+           **{f"ready {how}": f"{stored}; {results.get('facts', {}).get(f'ready {how} cpu', 0):.0f} ms"
+              " of it on a core" for how in ("stop", "kill")},
            "allocations": f"scripted run: {results.get('facts', {}).get('allocations in all', 0):.2f}"
            " in all, batches of 16",
            "copies": "scripted run, 16 KiB", "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started"}

@@ -60,6 +60,12 @@ class Ours(Daemon):
     def forget(self):
         """Nothing: its log is on the disk, and removed with its folder."""
 
+    def timed_start(self):
+        """Milliseconds until it is ready, and those of them that it was on a core."""
+        took = self.start() * 1000
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return took, sum(int(t.read_text().split()[0]) for t in threads) / 1e6
+
     def resident(self):
         """Megabytes (10^6) that the process keeps in memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])

@@ -108,6 +108,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--out", type=Path, default=SOURCE / "build" / "bench")
     plan = parser.parse_args()
+    plan.out = plan.out.resolve()
     plan.out.mkdir(parents=True, exist_ok=True)
     every = max(plan.seconds / 360, 0.5)
     with Ours(plan.out, conf=CONF) as server:
