@@ -130,7 +130,8 @@ tell_sum(tool *t, const tool_sum *sum, uint64_t bytes, guint gone)
         return;
     g_autofree char *n = tool_count_text(sum->records);
     g_autofree char *size = tool_size_text(bytes);
-    fprintf(t->out, "%s: %s records in %u files, %s, %s; ", t->path, n, t->files->len, size,
+    fprintf(t->out, "%s: %s records in %u file%s, %s, %s; ", t->path, n, t->files->len,
+            t->files->len == 1 ? "" : "s", size,
             t->live ? "in use" : t->index.there ? "with its index" : "without an index");
     if (sum->above > 0)
         fprintf(t->out, "%" G_GUINT64_FORMAT " more above the durable mark; ", sum->above);

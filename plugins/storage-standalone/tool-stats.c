@@ -316,11 +316,11 @@ tell_store(tool *t)
     }
     g_autofree char *text = tool_size_text(size);
     g_autofree char *kept = tool_size_text(reserve);
-    fprintf(t->out, "folder   %s (%s)\nstore    %s, format %u.%u\nlog      %u files, %s, durable up "
-            "to %016" G_GINT64_MODIFIER "x\n", t->path,
+    fprintf(t->out, "folder   %s (%s)\nstore    %s, format %u.%u\nlog      %u file%s, %s, durable "
+            "up to %016" G_GINT64_MODIFIER "x\n", t->path,
             t->live ? "in use" : t->index.have_meta && t->index.meta.clean ? "closed in order"
                                                                            : "not in use",
-            id, SA_MAJOR, t->minor, t->files->len, text, t->durable);
+            id, SA_MAJOR, t->minor, t->files->len, t->files->len == 1 ? "" : "s", text, t->durable);
     fprintf(t->out, "index    %s\nreserve  %s\n", index, kept);
 }
 
