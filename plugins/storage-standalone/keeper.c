@@ -174,12 +174,12 @@ static void
 roll_old(struct sa_store *store)
 {
     sa_log *log = &store->log;
-    uint64_t now = sa_mono_ns(store);
+    uint64_t now = sa_clock_us(store);
     pthread_mutex_lock(&log->lock);
-    uint64_t born = log->active != NULL ? atomic_load(&log->active->born_ns) : 0;
+    uint64_t born = log->active != NULL ? atomic_load(&log->active->born_us) : 0;
     bool old = born != 0 && log->next != NULL && !log->roll_asked && log->failed == 0;
     pthread_mutex_unlock(&log->lock);
-    if (!old || now - born < roll_age(store))
+    if (!old || now < born || (now - born) * 1000 < roll_age(store))
         return;
     sa_batch *batch = sa_batch_new(1);
     if (batch == NULL)

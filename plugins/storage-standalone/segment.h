@@ -41,7 +41,7 @@ typedef struct sa_segment {
     uint64_t base;
     uint64_t last;          /* LSN behind the file: the next segment's base */
     _Atomic uint64_t end;   /* LSN behind the last record */
-    _Atomic uint64_t born_ns; /* monotonic, when its first record was written; 0 = none */
+    _Atomic uint64_t born_us; /* the store's clock when its first record was written; 0 = none */
     uint64_t size;          /* of the file once sealed */
     uint64_t clock_us;      /* the store's clock when it was closed */
     uint32_t epoch;

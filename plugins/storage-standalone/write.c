@@ -217,8 +217,8 @@ write_list(struct sa_store *store, sa_batch *list)
     uint64_t lsn = atomic_load(&seg->end);
     sa_gather g = { .store = store, .fd = seg->fd, .place = lsn - seg->base };
     uint32_t pad = 0;
-    if (atomic_load_explicit(&seg->born_ns, memory_order_relaxed) == 0)
-        atomic_store(&seg->born_ns, sa_mono_ns(store));
+    if (atomic_load_explicit(&seg->born_us, memory_order_relaxed) == 0)
+        atomic_store(&seg->born_us, MAX(sa_clock_us(store), 1u));
     for (sa_batch *batch = list; batch != NULL; batch = batch->next) {
         for (uint32_t i = 0; i < batch->n; i++) {
             sa_rec *rec = &batch->rec[i];
