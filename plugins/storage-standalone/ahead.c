@@ -7,6 +7,7 @@
  */
 #include "reader.h"
 #include "store.h"
+#include <sys/resource.h>
 
 #define SA_READ_WINDOW (256u << 10)
 #define SA_READ_GAP (64u << 10)
@@ -35,11 +36,29 @@ sa_places_span(const sa_places *p, uint32_t i, uint32_t *after)
     return (size_t)MIN(to - from + last, MIN(end - from, SA_READ_WINDOW + SA_READ_GAP));
 }
 
+/* How often this thread gave up the processor by itself: to wait for a disk, mostly. */
+static uint64_t
+waits(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nvcsw : 0;
+}
+
+void
+sa_ahead_begin(sa_ahead *ahead)
+{
+    ahead->waits = waits();
+}
+
 void
 sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n)
 {
-    if (took_ns > SA_COLD_NS + n / 2)
+    if (took_ns <= SA_COLD_NS + n / 2)
+        return;
+    uint64_t now = waits();
+    if (now != ahead->waits) /* else others had the processor meanwhile */
         ahead->cold = SA_COLD_RECORDS;
+    ahead->waits = now;
 }
 
 /* Offsets from it on are not asked for yet. */

@@ -156,6 +156,8 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
     sa_window w = { .ahead = ahead };
     bool able = true;
     *next = offset;
+    if (ahead != NULL)
+        sa_ahead_begin(ahead);
     while (able && n < max && *next < end && (n == 0 || bytes < max_bytes)) {
         sa_places places;
         sa_look found = look(store, part, *next, end, max - n, &places);

@@ -34,6 +34,7 @@ void sa_places_leave(struct sa_store *store, sa_places *places);
 typedef struct sa_ahead {
     uint64_t to;   /* offsets below it are asked for */
     uint64_t end;  /* none from it on is */
+    uint64_t waits; /* of the thread, as last looked at */
     uint32_t cold; /* so many more records count as not in the page cache: the last ones were not */
 } sa_ahead;
 
@@ -45,6 +46,8 @@ uint32_t sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, ui
 /* ahead.c: one read is [places[i], + the result), up to the last neighbour that is near; *after: the
  * first place beyond it. */
 size_t sa_places_span(const sa_places *places, uint32_t i, uint32_t *after);
+/* [the thread that reads] Before some reads. */
+void sa_ahead_begin(sa_ahead *ahead);
 /* A read of n bytes took so long: was it from the disk? */
 void sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n);
 /* Of a cold reader: what is still to be read of places behind number i is asked for. */
