@@ -98,7 +98,7 @@ set_clock(sa_recovery *r)
         uint64_t gone = wall > r->meta.wall_us ? wall - r->meta.wall_us : 0;
         at = r->meta.clock_us + MIN(gone, SA_CLOCK_MAX_US);
     }
-    store->clock_base = (int64_t)at - (int64_t)(store->lp->time(NULL, EMESH_CLOCK_MONOTONIC) / 1000);
+    store->clock_base = (int64_t)at - (int64_t)sa_boot_us(store);
 }
 
 /* A number of this life, known before anything of it is written. */

@@ -28,11 +28,28 @@ sa_mono_ns(const sa_store *store)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static int64_t
+ns_of(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* The host's clock stands still while the machine sleeps; retention goes on. */
+uint64_t
+sa_boot_us(const sa_store *store)
+{
+    const int64_t step = 10000000; /* of the difference, or two looks apart would make it tremble */
+    int64_t mono = ns_of(CLOCK_MONOTONIC), slept = ns_of(CLOCK_BOOTTIME) - mono;
+    slept = (slept + step / 2) / step * step;
+    return store->lp->time(NULL, EMESH_CLOCK_MONOTONIC) / 1000 + (uint64_t)(slept / 1000);
+}
+
 uint64_t
 sa_clock_us(const sa_store *store)
 {
-    return (uint64_t)(store->clock_base
-                      + (int64_t)(store->lp->time(NULL, EMESH_CLOCK_MONOTONIC) / 1000));
+    return (uint64_t)(store->clock_base + (int64_t)sa_boot_us(store));
 }
 
 void

@@ -65,7 +65,7 @@ typedef struct sa_store {
     uint32_t features; /* incompatible ones that this folder uses */
     uint64_t base_floor; /* no segment begins below it */
     bool unclean;        /* the last life did not end in order */
-    /* the store's clock: us, = clock_base + monotonic us */
+    /* the store's clock: us, = clock_base + us since boot */
     int64_t clock_base;
     sa_log log;
     sa_segs segs;
@@ -99,6 +99,7 @@ typedef struct sa_store {
 uint64_t sa_wall_us(const sa_store *store);
 uint64_t sa_mono_ns(const sa_store *store);
 uint64_t sa_clock_us(const sa_store *store); /* never goes back, also across starts */
+uint64_t sa_boot_us(const sa_store *store);  /* since the machine started, sleep included */
 void sa_say(const sa_store *store, uint32_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Fills err (may be NULL), returns code. */

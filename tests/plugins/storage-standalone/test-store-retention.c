@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Retention per topic: by bytes, by age on the store's clock, by trim and by deletion; dead files go,
+ * Retention per topic: by bytes, by age (test-store-9.c too), by trim and by deletion; dead files go,
  * others stay; what a group misses is told; the wall clock decides nothing.
  */
 #include "folder-of.h"
@@ -101,39 +101,6 @@ test_bytes(void)
 }
 
 static void
-test_age(void)
-{
-    g_autofree char *dir = folder_make();
-    store_host *h = store_host_new(dir, 1);
-    sa_options opt = store_host_options();
-    const int64_t years = 10ll * 365 * 86400 * 1000;
-    opt.checkpoint_ns = 100000000;
-    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
-    /* An eighth of it closes the segment: a second. */
-    struct emesh_topic *topic = store_host_topic(h, "aged", EMESH_LEVEL_SYNCED, 8000, 0);
-    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 20, 100, 0), ==, 20);
-    const sa_stats *stats = &store_host_store(h)->stats;
-    store_host_shift(h, years, 0);
-    wait_for(&stats->sealed, 1);
-    uint32_t n;
-    g_assert_cmpuint(first_of(h, topic, &n), ==, 0);
-    g_assert_cmpuint(n, ==, 20);
-    store_host_shift(h, -years, 0);
-    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 20, 1, 100, 0), ==, 1);
-    g_usleep(1200000); /* a round of the keeper: nothing may go */
-    g_assert_cmpuint(first_of(h, topic, &n), ==, 0);
-    /* Only the store's own clock counts. */
-    store_host_shift(h, -years, 60000);
-    wait_for(&stats->trimmed, 20);
-    g_assert_cmpuint(first_of(h, topic, &n), >=, 20);
-    sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_shift(h, 0, 0);
-    store_host_free(h);
-    folder_remove(dir);
-}
-
-static void
 test_trim_and_delete(void)
 {
     g_autofree char *dir = folder_make();
@@ -227,7 +194,6 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store-retention/bytes", test_bytes);
-    g_test_add_func("/store-retention/age", test_age);
     g_test_add_func("/store-retention/trim-and-delete", test_trim_and_delete);
     g_test_add_func("/store-retention/find", test_find);
     return g_test_run();

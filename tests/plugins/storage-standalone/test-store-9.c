@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Test 9 of the embedded store: the wall clock is stepped by ten years, forth and back, while it runs
+ * and across a stop, orderly or not. Nothing goes early, nothing stays for ever: age is counted on the
+ * store's own clock, which across a stop goes on by the wall, by a week at most. (The daemon under
+ * libfaketime: tests/integration/store-clock.)
+ */
+#include "folder-of.h"
+#include "harness/store-host.h"
+
+#define DAY_MS 86400000ll
+#define YEARS_MS (3650 * DAY_MS)
+
+static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
+
+static void
+wait_for(const _Atomic uint64_t *counter, uint64_t least)
+{
+    for (int i = 0; i < 1000 && atomic_load(counter) < least; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(atomic_load(counter), >=, least);
+}
+
+static uint32_t
+count(store_host *h, struct emesh_topic *topic)
+{
+    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(r, 1000, 1u << 20);
+    store_host_caught_up(r);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < store_host_n(r); i++)
+        n += *store_host_id(r, i) != '\0';
+    store_host_reader_close(r);
+    return n;
+}
+
+/* A round of the keeper, which looks at what is too old once a second. */
+static void
+keeper_round(void)
+{
+    g_usleep(1300000);
+}
+
+static void
+test_running(void)
+{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
+    sa_options opt = store_host_options();
+    opt.checkpoint_ns = 100000000;
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    /* An eighth of it closes the segment: a second. */
+    struct emesh_topic *topic = store_host_topic(h, "aged", EMESH_LEVEL_SYNCED, 8000, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 20, 100, 0), ==, 20);
+    const sa_stats *stats = &store_host_store(h)->stats;
+    store_host_shift(h, YEARS_MS, 0);
+    wait_for(&stats->sealed, 1);
+    g_assert_cmpuint(count(h, topic), ==, 20);
+    store_host_shift(h, -YEARS_MS, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 20, 1, 100, 0), ==, 1);
+    keeper_round();
+    g_assert_cmpuint(count(h, topic), ==, 21);
+    wait_for(&stats->sealed, 2);
+    /* Only the store's own clock counts. */
+    store_host_shift(h, -YEARS_MS, 60000);
+    wait_for(&stats->trimmed, 21);
+    g_assert_cmpuint(count(h, topic), ==, 0);
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+/* Publishes, so that there is something to age, and ends in order or not. */
+static _Noreturn void
+one_life(const char *dir, uint64_t first, int64_t wall_ms, bool orderly)
+{
+    sa_options opt = store_host_options();
+    store_host *h = store_host_new(dir, 1);
+    store_host_shift(h, wall_ms, 0);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "aged", EMESH_LEVEL_SYNCED, 60 * DAY_MS, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", first, 10, 100, 0), ==, 10);
+    keeper_round();
+    g_assert_cmpuint(count(h, topic), ==, first + 10);
+    sa_topic_close(NULL, topic);
+    if (orderly)
+        store_host_close(h);
+    folder_die();
+}
+
+static void
+test_across_stops(void)
+{
+    static const int64_t walls[] = { 0, YEARS_MS, -YEARS_MS, YEARS_MS, 0, -YEARS_MS };
+    g_autofree char *dir = folder_make();
+    sa_options opt = store_host_options();
+    uint64_t n = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(walls); i++, n += 10) {
+        if (folder_fork())
+            one_life(dir, n, walls[i], i % 2 == 0);
+        g_assert_cmpint(folder_child_ended(), ==, 0);
+    }
+    /* Three steps forth are three weeks at most, the steps back are nothing. */
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    const sa_stats *stats = &store_host_store(h)->stats;
+    struct emesh_topic *topic = store_host_topic(h, "aged", EMESH_LEVEL_SYNCED, 60 * DAY_MS, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", n, 1, 100, 0), ==, 1);
+    store_host_shift(h, 0, 20 * DAY_MS);
+    keeper_round();
+    g_assert_cmpuint(count(h, topic), ==, n + 1);
+    /* And nothing is for ever, though the wall said years ahead when it was written. */
+    store_host_shift(h, 0, 61 * DAY_MS);
+    wait_for(&stats->trimmed, n);
+    g_assert_cmpuint(count(h, topic), <=, 1); /* the newest lies in a segment that is written to */
+    sa_topic_close(NULL, topic);
+    store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store-test-9/across-stops", test_across_stops);
+    g_test_add_func("/store-test-9/running", test_running);
+    return g_test_run();
+}
