@@ -190,6 +190,11 @@ become(ctl *c, const char *command, const char *wanted)
 {
     place p = { 0 };
     int code = CTL_USAGE;
+    const ctl_options *opt = &c->opt;
+    if (MIN(MIN(opt->partition, opt->limit), MIN(opt->from_offset, opt->to_offset)) < -1) {
+        ctl_say("store %s: --partition, --from, --to and --limit take no negative number", command);
+        return code;
+    }
     g_autofree char *tool = find(c, &p, wanted) ? find_tool(c, p.component) : NULL;
     if (tool != NULL) {
         g_autoptr(GPtrArray) argv = arguments(c, command, tool, p.folder);

@@ -212,8 +212,12 @@ each(void *ctx, const sa_found *found)
 static void
 check_head(walk *w, const tool_file *next)
 {
-    const tool_file *f = w->f;
+    tool_file *f = w->f;
     tool *t = w->t;
+    if (t->live && f->state != SA_HEAD_OK)
+        tool_head_again(t, f);
+    if (f->gone)
+        return;
     if (f->state == SA_HEAD_OK) {
         if (f->head.salt != t->salt || memcmp(f->head.store, t->id, sizeof t->id) != 0)
             damaged(w, "header", "it belongs to another store", 0, SA_SEGMENT_HEAD, NULL);
@@ -298,8 +302,8 @@ tool_check_segment(tool *t, tool_file *f, const tool_file *next, tool_done *done
     if (f->unused)
         tool_note(t, f, f->inputs != NULL ? "made by the cleaner and not used yet"
                                           : "a cleaned file has taken its place");
-    if (f->state != SA_HEAD_OK && f->empty && !f->sealed)
-        return 0;
+    if (f->gone || (f->state != SA_HEAD_OK && f->empty && !f->sealed))
+        return t->failed;
     if (f->sealed)
         check_footer(&w);
     int rc = tool_scan(t, f, &scan, each, &w);

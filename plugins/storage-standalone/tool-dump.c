@@ -190,6 +190,7 @@ tool_dump(tool *t)
     dump d = { .t = t };
     int code = prepare(&d);
     sa_scan scan;
+    guint gone = 0;
     d.full = limited(&d);
     for (guint i = 0; i < t->files->len && code == 0 && !d.full; i++) {
         d.f = t->files->pdata[i];
@@ -198,6 +199,9 @@ tool_dump(tool *t)
             code = t->failed != 0 ? t->failed
                                   : tool_say("%s/log/%s could not be read: %s", t->path,
                                              d.f->name, g_strerror(-rc));
+        gone += d.f->gone;
     }
+    if (gone > 0)
+        tool_say("%u files went meanwhile: retention or the cleaner took them", gone);
     return code != 0 ? code : d.damaged ? TOOL_DAMAGE : TOOL_OK;
 }

@@ -124,10 +124,38 @@ take_identity(tool *t, const sa_seg_head *head)
     memcpy(t->id, head->store, sizeof t->id);
 }
 
+/* Reads the header of an open file. A negative errno when it cannot be read. */
+static int
+read_head(tool *t, tool_file *f)
+{
+    uint8_t page[SA_SEGMENT_HEAD];
+    ssize_t got = sa_read_all(&sa_io_posix, f->fd, page, sizeof page, 0);
+    if (got < 0)
+        return (int)got;
+    f->state = sa_seg_head_read(page, (size_t)got, &f->head);
+    if (f->state != SA_HEAD_OK)
+        return 0;
+    f->last = f->head.last;
+    t->minor = MAX(t->minor, f->head.minor);
+    for (uint32_t k = 0; k < f->head.n_inputs && f->inputs != NULL; k++) {
+        uint64_t input = sa_seg_head_input(page, k);
+        g_array_append_val(f->inputs, input);
+    }
+    return 0;
+}
+
+bool
+tool_head_again(tool *t, tool_file *f)
+{
+    if (tool_file_open(t, f))
+        read_head(t, f);
+    tool_file_close(f);
+    return f->state == SA_HEAD_OK;
+}
+
 static int
 read_heads(tool *t)
 {
-    uint8_t page[SA_SEGMENT_HEAD];
     for (guint i = 0; i < t->files->len; i++) {
         tool_file *f = t->files->pdata[i];
         f->state = SA_HEAD_CUT;
@@ -136,31 +164,22 @@ read_heads(tool *t)
                 return t->failed;
             continue;
         }
-        ssize_t got = sa_read_all(&sa_io_posix, f->fd, page, sizeof page, 0);
+        int rc = read_head(t, f);
         tool_file_close(f);
-        if (got < 0)
-            return tool_say("%s/log/%s could not be read: %s", t->path, f->name,
-                            g_strerror((int)-got));
-        f->state = sa_seg_head_read(page, (size_t)got, &f->head);
+        if (rc < 0)
+            return tool_say("%s/log/%s could not be read: %s", t->path, f->name, g_strerror(-rc));
         if (f->state == SA_HEAD_NEW)
             return tool_say("segment %s/log/%s has format %u.%u with features 0x%x, this version "
                             "reads %u: take the eventmeshctl of a newer version", t->path, f->name,
                             f->head.major, f->head.minor, f->head.incompat, SA_MAJOR);
-        if (f->state != SA_HEAD_OK)
-            continue;
-        t->minor = MAX(t->minor, f->head.minor);
-        for (uint32_t k = 0; k < f->head.n_inputs && f->inputs != NULL; k++) {
-            uint64_t input = sa_seg_head_input(page, k);
-            g_array_append_val(f->inputs, input);
-        }
-        if (!t->known)
+        if (f->state == SA_HEAD_OK && !t->known)
             take_identity(t, &f->head);
     }
     for (guint i = 0; i < t->files->len; i++) {
         tool_file *f = t->files->pdata[i];
         const tool_file *next = i + 1 < t->files->len ? t->files->pdata[i + 1] : NULL;
-        f->last = f->state == SA_HEAD_OK ? f->head.last : next != NULL ? next->base
-                                                                     : f->base + f->size;
+        if (f->state != SA_HEAD_OK)
+            f->last = next != NULL ? next->base : f->base + f->size;
         t->top = MAX(t->top, f->last);
     }
     return 0;

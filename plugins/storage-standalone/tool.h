@@ -138,6 +138,8 @@ bool tool_in_use(const tool *t);
 /* Opens the file of a segment; false: it is gone, or says why not. */
 bool tool_file_open(tool *t, tool_file *f);
 void tool_file_close(tool_file *f);
+/* Of a file that was being made when it was looked at first: is its header there now? */
+bool tool_head_again(tool *t, tool_file *f);
 /* The file that holds an LSN, or NULL. */
 tool_file *tool_file_at(const tool *t, uint64_t lsn);
 /* Records of a file as they lie, up to its footer. 0 or a negative errno. */
