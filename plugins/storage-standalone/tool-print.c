@@ -8,6 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+int
+tool_say(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    fprintf(stderr, "storage-standalone-tool: %s\n", text);
+    return TOOL_FAILED;
+}
+
 /* ---- JSON ---- */
 
 static void

@@ -10,17 +10,6 @@
 #include <signal.h>
 #include <string.h>
 
-int
-tool_say(const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    g_autofree char *text = g_strdup_vprintf(format, ap);
-    va_end(ap);
-    fprintf(stderr, "storage-standalone-tool: %s\n", text);
-    return TOOL_FAILED;
-}
-
 static bool
 parse(tool_options *opt, int *argc, char ***argv)
 {
