@@ -9,7 +9,7 @@
 #define FARTHEST_MS (UINT64_C(30) * 86400 * 1000)
 
 /* Seconds of levels 1 to 18, as RocketMQ's messageDelayLevel ships. */
-static const uint16_t levels[] = { 1,   5,   10,  30,  60,  120, 180,  240,  300,
+static const uint16_t levels[] = { 1,   5,   10,  30,  60,  120,  180,  240,  300,
                                    360, 420, 480, 540, 600, 1200, 1800, 3600, 7200 };
 
 static uint64_t

@@ -15,6 +15,8 @@ gone(emesh_bus_lane *here, emesh_consumer *c)
     c->gone_sent = true;
     if (sub != NULL) {
         g_ptr_array_remove_fast(sub->consumers, c);
+        if (sub->clearing == c)
+            sub->clearing = NULL;
         emesh_sub_touch(sub);
     }
     c->sub = NULL;
@@ -28,6 +30,7 @@ emesh_consumer_join(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_sub *sub = emesh_sub_get(here->delivery, c);
 
     c->sub = sub;
+    c->number = ++sub->numbers;
     g_ptr_array_add(sub->consumers, c);
     if (sub->state == EMESH_SUB_OPEN && !sub->ending)
         emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */
@@ -42,8 +45,8 @@ emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail)
     c->leaving = true;
     if (c->sub != NULL && mail->n != 0 && c->sub->consumers->len == 1)
         c->sub->forget = true;
-    if (mail->y != 0) /* the session is over: how it ended will matter to suspects */
-        emesh_consumer_return_all(c);
+    if (mail->y != 0) /* the session is over */
+        emesh_consumer_return_all(c, mail->x == EMESH_LEFT_CUT);
     gone(here, c);
 }
 
@@ -77,6 +80,8 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
 
     switch (mail->x) {
     case EMESH_SETTLE_RETURN:
+        if (mail->a > 0)
+            emesh_consumer_pause(sub, c, mail->a * 1000000u);
         sub->owner->lane->counts.returned++;
         sub->returned++;
         emesh_slots_return(&sub->slots, index);
@@ -88,7 +93,10 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
         emesh_slot_unfit(sub, index, c->inst, error);
         break;
     default:
-        emesh_slot_failed(sub, index, EMESH_CAUSE_FAILED, error, mail->a * 1000000u);
+        if (emesh_consumer_outcome(sub, c, emesh_slot_at(&sub->slots, index), false))
+            emesh_slot_failed(sub, index, EMESH_CAUSE_FAILED, error, mail->a * 1000000u);
+        else
+            emesh_slots_return(&sub->slots, index);
         break;
     }
 }
@@ -121,6 +129,7 @@ emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
     if (mail->x == EMESH_SETTLE_DONE) {
         here->counts.settled++;
         sub->settled++;
+        emesh_consumer_outcome(sub, c, slot, true);
         emesh_slot_done(sub, index, false);
     } else {
         undone(sub, c, index, mail);

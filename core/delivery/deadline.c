@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Offers that nobody acknowledges: each has a deadline, the group's, else the protocol's, else 60 s.
+ * Offers that nobody acknowledges: each has a deadline, the group's, else the protocol's, else 60
+ * s.
  */
 #include "delivery/sub.h"
 
@@ -41,7 +42,10 @@ look(emesh_sub *sub, emesh_consumer *c, uint64_t now)
             continue;
         }
         emesh_consumer_close_offer(sub, slot);
-        emesh_slot_failed(sub, at - 1, EMESH_CAUSE_DEADLINE, "no acknowledgement in time", 0);
+        if (emesh_consumer_outcome(sub, c, slot, false))
+            emesh_slot_failed(sub, at - 1, EMESH_CAUSE_DEADLINE, "no acknowledgement in time", 0);
+        else
+            emesh_slots_return(&sub->slots, at - 1);
     }
     return next;
 }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What becomes of an event whose offer came back undone: soon again, later from the group's inbox, or
- * among the dead letters. [owner's lane]
+ * What becomes of an event whose offer came back undone: soon again, later from the group's inbox,
+ * or among the dead letters. [owner's lane]
  */
 #include "delivery/sub.h"
 #include "event/event.h"
 
+#define SUSPECT_WAIT_NS UINT64_C(1000000000)
+#define SUSPECT_MOST (3 * EMESH_SLOT_SUSPECT_ONE) /* cuts until an event is a killer */
 #define PARK_ABOVE_NS (8u * UINT64_C(1000000000)) /* shorter waits stay in the window */
 
 const char *
 emesh_cause_name(emesh_cause cause)
 {
     static const char *const names[] = {
-        [EMESH_CAUSE_FAILED] = "failed",
-        [EMESH_CAUSE_DEADLINE] = "deadline",
-        [EMESH_CAUSE_REJECTED] = "rejected",
-        [EMESH_CAUSE_UNFIT] = "unfit",
+        [EMESH_CAUSE_FAILED] = "failed",          [EMESH_CAUSE_DEADLINE] = "deadline",
+        [EMESH_CAUSE_REJECTED] = "rejected",      [EMESH_CAUSE_UNFIT] = "unfit",
+        [EMESH_CAUSE_KILLED] = "killed-sessions",
     };
 
     return names[cause];
@@ -26,8 +27,10 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     emesh_window *window = sub->windows->pdata[slot->partition];
-    emesh_commit one = { .position = slot->position, .partition = window->number,
-                         .epoch = window->epoch, .outcome = EMESH_COMMIT_ONE };
+    emesh_commit one = { .position = slot->position,
+                         .partition = window->number,
+                         .epoch = window->epoch,
+                         .outcome = EMESH_COMMIT_ONE };
 
     for (uint32_t i = 0; (slot->flags & EMESH_SLOT_UNFIT) != 0 && i < sub->unfit->len;) {
         if (g_array_index(sub->unfit, emesh_unfit, i).index == index)
@@ -64,8 +67,10 @@ static void
 remember(emesh_sub *sub, const emesh_slot *slot)
 {
     const emesh_window *window = sub->windows->pdata[slot->partition];
-    emesh_commit tried = { .position = slot->position, .partition = window->number,
-                           .epoch = window->epoch, .outcome = EMESH_COMMIT_TRIED,
+    emesh_commit tried = { .position = slot->position,
+                           .partition = window->number,
+                           .epoch = window->epoch,
+                           .outcome = EMESH_COMMIT_TRIED,
                            .attempts = slot->attempt };
 
     if (!sub->alone && emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
@@ -93,6 +98,25 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
     slot->attempt++;
     sub->retried++;
     emesh_sub_wait(sub, index, wait);
+}
+
+/* Two more subscribers may meet it, each alone with it. */
+void
+emesh_slot_suspect(emesh_sub *sub, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if ((slot->flags & EMESH_SLOT_SUSPECT) != SUSPECT_MOST)
+        slot->flags += EMESH_SLOT_SUSPECT_ONE;
+    if ((slot->flags & EMESH_SLOT_SUSPECT) == SUSPECT_MOST || slot->attempt >= sub->rule.attempts) {
+        emesh_slot_bury(sub, index, EMESH_CAUSE_KILLED,
+                        "connections broke while it was the oldest event there");
+        return;
+    }
+    remember(sub, slot);
+    slot->attempt++;
+    sub->retried++;
+    emesh_sub_wait(sub, index, SUSPECT_WAIT_NS);
 }
 
 bool

@@ -45,14 +45,15 @@ put(letter *l, const char *name, uint32_t type, const char *value)
 {
     if (value == NULL || value[0] == '\0')
         return;
-    l->attrs[l->n++] = (emesh_attr){ .name = name, .name_len = (uint32_t)strlen(name),
-                                     .value = value, .value_len = (uint32_t)strlen(value),
+    l->attrs[l->n++] = (emesh_attr){ .name = name,
+                                     .name_len = (uint32_t)strlen(name),
+                                     .value = value,
+                                     .value_len = (uint32_t)strlen(value),
                                      .type = type };
 }
 
 const emesh_event *
-emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot, emesh_cause cause,
-                 const char *error)
+emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot, emesh_cause cause, const char *error)
 {
     const emesh_window *window = sub->windows->pdata[slot->partition];
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -77,8 +78,8 @@ emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot, emesh_cause cause
     spec.attrs = l.attrs;
     spec.n_attrs = l.n;
     if (emesh_event_build(&spec, slot->event, &event, &err) != EMESH_OK) {
-        emesh_bus_warn(sub->owner->lane->bus, "delivery", "a dead letter of group \"%s\" keeps no cause: %s",
-                       sub->group, err.text);
+        emesh_bus_warn(sub->owner->lane->bus, "delivery",
+                       "a dead letter of group \"%s\" keeps no cause: %s", sub->group, err.text);
         return emesh_event_ref(slot->event);
     }
     return event;

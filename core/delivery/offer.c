@@ -7,26 +7,36 @@
 
 #define LOOK_AT 16u /* members compared for one event; picking stays cheap in large groups */
 
+/* A suspect event goes out alone: only to a member that has nothing else. */
 static bool
-has_credit(const emesh_sub *sub, const emesh_consumer *c)
+may_have(const emesh_sub *sub, const emesh_consumer *c, const emesh_slot *slot, uint32_t index)
 {
-    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
-
-    return !c->leaving && c->answered && c->open_events < MIN(c->window_events, limits->credit_events) &&
-           (c->open_events == 0 || c->open_bytes < MIN(c->window_bytes, limits->credit_bytes));
+    if ((slot->flags & EMESH_SLOT_SUSPECT) != 0)
+        return c->open_events == 0;
+    return c != sub->clearing && emesh_slot_fits(sub, slot, index, c);
 }
 
-/* The one with the fewest un-acked among those looked at. */
+/* The one with the fewest un-acked among those looked at; rather not the one where it failed. */
+static bool
+better(const emesh_consumer *c, const emesh_consumer *best, const emesh_slot *slot)
+{
+    bool avoided = c->number == slot->avoid;
+
+    if (best == NULL || avoided != (best->number == slot->avoid))
+        return best == NULL || !avoided;
+    return c->open_events < best->open_events;
+}
+
 static emesh_consumer *
 pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index)
 {
+    uint64_t now = emesh_worker_now(sub->owner->lane->worker);
     emesh_consumer *best = NULL;
     uint32_t n = sub->consumers->len;
 
     for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
         emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
-        if (has_credit(sub, c) && (best == NULL || c->open_events < best->open_events) &&
-            emesh_slot_fits(sub, slot, index, c))
+        if (better(c, best, slot) && may_have(sub, c, slot, index) && emesh_consumer_has_credit(sub, c, now))
             best = c;
     }
     sub->turn = n > 0 ? (sub->turn + 1) % n : 0;
@@ -62,19 +72,23 @@ emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
         c->open_tail = slot->prev;
     c->open_events--;
     c->open_bytes -= slot->bytes;
+    c->sole = false;
     slot->prev = slot->next = 0;
     slot->consumer = NULL;
 }
 
 void
-emesh_consumer_return_all(emesh_consumer *c)
+emesh_consumer_return_all(emesh_consumer *c, bool cut)
 {
     emesh_sub *sub = c->sub;
 
-    while (sub != NULL && c->open_head != 0) {
+    for (bool oldest = true; sub != NULL && c->open_head != 0; oldest = false) {
         uint32_t index = c->open_head - 1;
-        emesh_slot *slot = emesh_slot_at(&sub->slots, index);
-        emesh_consumer_close_offer(sub, slot);
+        emesh_consumer_close_offer(sub, emesh_slot_at(&sub->slots, index));
+        if (oldest && cut && !sub->alone) {
+            emesh_slot_suspect(sub, index);
+            continue;
+        }
         sub->returned++;
         emesh_slots_return(&sub->slots, index);
     }
@@ -93,6 +107,11 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     slot->epoch = ++sub->offers;
     link_open(sub, c, slot, index);
     emesh_offer_deadline(sub, slot, 0);
+    slot->offered_ms = (uint32_t)(emesh_worker_now(sub->owner->lane->worker) / 1000000u);
+    if ((slot->flags & EMESH_SLOT_SUSPECT) != 0) {
+        c->sole = true;
+        sub->clearing = NULL;
+    }
     sub->delivered++;
     mail = emesh_mail_to(sub->owner->lane, c->home, emesh_member_offer, c->member);
     mail->event = emesh_event_ref(slot->event);
@@ -121,7 +140,10 @@ emesh_sub_offer(emesh_sub *sub)
         c = pick(sub, slot, index);
         if (c != NULL) {
             offer_to(sub, c, slot, index);
-        } else if ((slot->flags & EMESH_SLOT_UNFIT) != 0) {
+        } else if ((slot->flags & (EMESH_SLOT_UNFIT | EMESH_SLOT_SUSPECT)) != 0) {
+            if ((slot->flags & EMESH_SLOT_SUSPECT) != 0 && sub->clearing == NULL &&
+                sub->consumers->len > 0)
+                sub->clearing = sub->consumers->pdata[sub->turn % sub->consumers->len];
             slot->next = aside;
             aside = index + 1;
         } else {
@@ -144,13 +166,13 @@ emesh_sub_want(emesh_sub *sub)
 {
     const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
     uint32_t max = MIN(limits->window_events, 1u << EMESH_SLOT_BITS);
-    uint64_t credit = 0;
+    uint64_t credit = 0, now = emesh_worker_now(sub->owner->lane->worker);
     int64_t have, records, bytes;
 
     for (uint32_t i = 0; i < sub->consumers->len && credit < max; i++) {
         emesh_consumer *c = sub->consumers->pdata[i];
-        if (has_credit(sub, c))
-            credit += MIN(c->window_events, limits->credit_events) - c->open_events;
+        if (emesh_consumer_has_credit(sub, c, now))
+            credit += emesh_consumer_credit(sub, c) - MIN(c->open_events, emesh_consumer_credit(sub, c));
     }
     if (credit == 0 || sub->slots.bytes >= limits->window_bytes)
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * PARKING and BURYING: the event is written elsewhere, then its slot is settled; in one unit where
- * the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as long as
- * it takes: nothing is settled before. [owner's lane]
+ * the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as long
+ * as it takes: nothing is settled before. [owner's lane]
  */
 #include "bus/publish.h"
 #include "delivery/sub.h"
@@ -18,13 +18,13 @@ struct emesh_stow {
     emesh_topic_waiter waiter;
     emesh_alarm again;
     emesh_sub *sub;
-    uint32_t index;            /* the slot */
+    uint32_t index; /* the slot */
     uint32_t tries;
     bool bury;
-    bool forgotten;            /* the slot is gone: nobody waits for it */
-    bool under_way;            /* counted in sub->stowing */
-    bool unit;                 /* the commit goes with it */
-    char *topic;               /* of dead letters */
+    bool forgotten; /* the slot is gone: nobody waits for it */
+    bool under_way; /* counted in sub->stowing */
+    bool unit;      /* the commit goes with it */
+    char *topic;    /* of dead letters */
 };
 
 static void begin(emesh_stow *stow);
@@ -63,7 +63,8 @@ put_off(emesh_stow *stow, const char *why)
     uint64_t wait = AGAIN_MIN_NS;
 
     if (stow->tries++ == 0)
-        emesh_bus_warn(sub->owner->lane->bus, "delivery", "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
+        emesh_bus_warn(sub->owner->lane->bus, "delivery",
+                       "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
                        "%s; it stays where it is and is tried again",
                        stow->bury ? "dead-letter-blocked" : "inbox-blocked", sub->group,
                        sub->topic->name, stow->bury ? stow->topic : "its inbox",
@@ -123,7 +124,8 @@ write_to(emesh_stow *stow, emesh_bus_topic *topic)
     stow->append.topic = topic;
     /* what the settle needs must not go with the power */
     stow->append.level = emesh_store_gives(store, EMESH_LEVEL_SYNCED)
-                             ? MAX(topic->level, EMESH_LEVEL_SYNCED) : topic->level;
+                             ? MAX(topic->level, EMESH_LEVEL_SYNCED)
+                             : topic->level;
     ride(stow);
     emesh_own_append_queue(stow->sub->owner->lane, &stow->append);
 }
@@ -208,9 +210,10 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
         return;
     }
     if (sub->rule.dead_letter == 0) {
-        emesh_bus_warn(sub->owner->lane->bus, "delivery", "group \"%s\" drops an event of \"%s\" after %u attempts "
-                       "(%s), as its dead letters are off", sub->group, sub->topic->name,
-                       slot->attempt, emesh_cause_name(cause));
+        emesh_bus_warn(sub->owner->lane->bus, "delivery",
+                       "group \"%s\" drops an event of \"%s\" after %u attempts "
+                       "(%s), as its dead letters are off",
+                       sub->group, sub->topic->name, slot->attempt, emesh_cause_name(cause));
         sub->dropped++;
         emesh_slot_done(sub, index, false);
         return;

@@ -105,6 +105,7 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     sub->stows = g_ptr_array_new();
     sub->unfit = g_array_new(FALSE, FALSE, sizeof(emesh_unfit));
     sub->overdue.due = emesh_sub_overdue;
+    sub->probe.due = emesh_sub_probe;
     sub->due.due = emesh_sub_due;
     sub->save.due = emesh_positions_save;
     sub->revoked.due = revoked_in_time;
@@ -142,6 +143,7 @@ sub_free(emesh_sub *sub)
     emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);
     emesh_worker_alarm(worker, &sub->due, 0);
     emesh_worker_alarm(worker, &sub->overdue, 0);
+    emesh_worker_alarm(worker, &sub->probe, 0);
     emesh_worker_alarm(worker, &sub->save, 0);
     emesh_worker_alarm(worker, &sub->revoked, 0);
     emesh_worker_alarm(worker, &sub->again, 0);
@@ -194,7 +196,7 @@ tell_end(emesh_sub *sub, int32_t code, const char *why)
         emesh_consumer *c = sub->consumers->pdata[i];
         emesh_mail *mail;
 
-        emesh_consumer_return_all(c);
+        emesh_consumer_return_all(c, false);
         mail = emesh_mail_to(sub->owner->lane, c->home,
                              c->answered ? emesh_member_ended : emesh_member_joined, c->member);
         c->answered = true;
@@ -203,6 +205,7 @@ tell_end(emesh_sub *sub, int32_t code, const char *why)
         mail->from = g_strdup(why);
     }
     g_ptr_array_set_size(sub->consumers, 0);
+    sub->clearing = NULL;
 }
 
 void
@@ -352,7 +355,7 @@ close_reader(emesh_sub *sub)
     if (sub->keeps)
         emesh_positions_save(&sub->save);
     for (uint32_t i = 0; i < sub->consumers->len; i++)
-        emesh_consumer_return_all(sub->consumers->pdata[i]); /* before their slots go */
+        emesh_consumer_return_all(sub->consumers->pdata[i], false); /* before their slots go */
     for (uint32_t i = 0; i < sub->windows->len; i++)
         emesh_slots_forget(&sub->slots, sub->windows->pdata[i]);
     g_array_set_size(sub->waiting, 0);
@@ -470,6 +473,40 @@ must_stay(const emesh_sub *sub)
     return false;
 }
 
+#define LINGER_NS (30 * UINT64_C(1000000000))
+
+static bool
+has_suspect(const emesh_sub *sub)
+{
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        const emesh_window *window = sub->windows->pdata[i];
+        for (uint32_t k = 0; k < window->order.n; k++) {
+            uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
+            const emesh_slot *slot = emesh_slot_at(&sub->slots, at);
+            if (slot->state != EMESH_SLOT_SETTLED && (slot->flags & EMESH_SLOT_SUSPECT) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What is suspect must be known as such to the next who comes, if somebody does soon. */
+static bool
+lingers(emesh_sub *sub)
+{
+    emesh_worker *worker = sub->owner->lane->worker;
+    uint64_t now = emesh_worker_now(worker);
+
+    if (!has_suspect(sub))
+        return false;
+    if (sub->empty_ns == 0)
+        sub->empty_ns = now;
+    if (now >= sub->empty_ns + LINGER_NS)
+        return false;
+    emesh_worker_alarm(worker, &sub->probe, sub->empty_ns + LINGER_NS);
+    return true;
+}
+
 static void
 pump(emesh_phased *item)
 {
@@ -484,8 +521,10 @@ pump(emesh_phased *item)
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
+    if (sub->consumers->len > 0)
+        sub->empty_ns = 0;
     if (sub->ending || sub->pausing || sub->cursor == NULL ||
-        (sub->consumers->len == 0 && !must_stay(sub))) {
+        (sub->consumers->len == 0 && !must_stay(sub) && !lingers(sub))) {
         if (emesh_stows_quiet(sub)) /* else the last result touches it again */
             close_reader(sub);
     } else

@@ -14,6 +14,7 @@ typedef enum emesh_cause {
     EMESH_CAUSE_DEADLINE, /* no acknowledgement in time */
     EMESH_CAUSE_REJECTED, /* refused for good */
     EMESH_CAUSE_UNFIT,    /* no member's protocol can carry it */
+    EMESH_CAUSE_KILLED,   /* its subscribers' connections broke, three times */
 } emesh_cause;
 const char *emesh_cause_name(emesh_cause cause);
 
@@ -51,6 +52,14 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint32_t open_events;
     uint64_t open_bytes;
     uint32_t open_head, open_tail; /* 1 + slot index: oldest first */
+    uint16_t number;           /* in sub, from 1; may come again after 65,535 */
+    uint32_t credit;           /* un-acked events it may have now; grows and shrinks with its acks */
+    bool sole;                 /* has a suspect event, and gets no other */
+    uint8_t failures;          /* in a row; those of one event alone are the event's fault */
+    bool failures_differ;
+    emesh_position failed;     /* of the first of them */
+    uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
+    uint64_t probe_wait_ns;
     bool answered, leaving, gone_sent;
     bool alone;
     char *topic_name;          /* for the join only */
@@ -85,8 +94,10 @@ struct emesh_sub {
     GPtrArray *windows;        /* emesh_window by place */
     emesh_slots slots;
     GPtrArray *consumers;
+    uint16_t numbers;          /* of consumers so far */
     uint32_t turn;             /* where picking begins */
     uint32_t offers;           /* epoch of the last offer */
+    uint64_t empty_ns;         /* since when nobody is here */
     uint32_t epochs;           /* of begin() */
     uint32_t asked;            /* records wanted and not yet come */
     int64_t asked_bytes;       /* the same in bytes; the last event may go beyond */
@@ -97,6 +108,12 @@ struct emesh_sub {
     GPtrArray *stows;          /* emesh_stow: PARKING and BURYING slots, and some forgotten ones */
     uint32_t stowing;          /* of them at the store, or waiting for a topic */
     GArray *unfit;             /* emesh_unfit */
+    emesh_consumer *clearing;  /* gets nothing more until it is empty, for a suspect event */
+    uint64_t outcomes;         /* the last ones, a bit each, 1 = failed */
+    uint32_t n_outcomes;
+    uint64_t calm_ns;          /* everything fails: no offer before */
+    uint64_t calm_wait_ns;
+    emesh_alarm probe;         /* the next of these times */
     emesh_alarm save;          /* positions of a plain store */
     uint32_t saving;           /* of them on their way to the disk: a reader opened now would miss */
     bool closed;               /* the reader is, and only they are waited for */
@@ -134,10 +151,20 @@ void emesh_sub_forget_group(emesh_sub *sub);
 void emesh_sub_offer(emesh_sub *sub);
 void emesh_sub_want(emesh_sub *sub);
 void emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot);
-void emesh_consumer_return_all(emesh_consumer *consumer);
+/* cut: the peer broke off, so that its oldest event is suspect. */
+void emesh_consumer_return_all(emesh_consumer *consumer, bool cut);
+/* credit.c: how much a member gets, and when */
+bool emesh_consumer_has_credit(emesh_sub *sub, emesh_consumer *consumer, uint64_t now);
+uint32_t emesh_consumer_credit(const emesh_sub *sub, const emesh_consumer *consumer);
+/* An offer ended: done or failed. False: the member is at fault, not the event. */
+bool emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *consumer, emesh_slot *slot, bool done);
+void emesh_consumer_pause(emesh_sub *sub, emesh_consumer *consumer, uint64_t wait_ns);
+void emesh_sub_probe(emesh_alarm *alarm);
 /* fate.c: what becomes of a slot whose offer came back undone. delay_ns: the subscriber's wish */
 void emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error,
                        uint64_t delay_ns);
+/* The connection broke while it was the oldest there. */
+void emesh_slot_suspect(emesh_sub *sub, uint32_t index);
 /* This member's protocol cannot carry it. */
 void emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const char *error);
 /* May the event be offered to it? */

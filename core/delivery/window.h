@@ -38,11 +38,15 @@ typedef struct emesh_slot {
     uint32_t epoch;            /* of the offer: part of the delivery id */
     uint32_t bytes;
     uint32_t attempt;
+    uint32_t offered_ms;       /* OFFERED: since when, low bits of the lane's clock */
+    uint16_t avoid;            /* number of the member where it failed last; 0 = none */
     uint16_t partition;        /* index in windows */
     uint8_t state;
     uint8_t flags;             /* EMESH_RECORD_FOREIGN, EMESH_SLOT_* */
 } emesh_slot;
 
+#define EMESH_SLOT_SUSPECT 0x0cu /* how many sessions were cut while it was their oldest */
+#define EMESH_SLOT_SUSPECT_ONE 0x04u
 #define EMESH_SLOT_EXPIRES 0x40u /* has an expirytime */
 #define EMESH_SLOT_UNFIT 0x80u   /* a protocol could not carry it: sub->unfit says which */
 

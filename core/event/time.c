@@ -83,9 +83,9 @@ emesh_time_read(const char *text, size_t len, uint64_t *ms)
     instant t;
     *ms = 0;
     if (read_instant(text, len, &t)) {
-        g_autoptr(GDateTime) utc = g_date_time_new_utc(
-            (gint)MAX(t.year, 1u), (gint)t.month, (gint)t.day, (gint)t.hour, (gint)t.minute,
-            (gdouble)MIN(t.second, 59u));
+        g_autoptr(GDateTime) utc =
+            g_date_time_new_utc((gint)MAX(t.year, 1u), (gint)t.month, (gint)t.day, (gint)t.hour,
+                                (gint)t.minute, (gdouble)MIN(t.second, 59u));
         int64_t at = utc != NULL ? (g_date_time_to_unix(utc) - t.offset_s) * 1000 + t.ms : 0;
         *ms = at > 0 ? (uint64_t)at : 0;
         return true;

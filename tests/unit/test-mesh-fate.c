@@ -163,6 +163,68 @@ test_expired(void)
     mesh_free(m);
 }
 
+/* An event whose subscribers' connections break is met by each of the next alone; the third time it is
+ * buried. Its neighbours are delivered once. */
+static void
+test_killed_sessions(void)
+{
+    mesh *m = up("[group admin]\nstart = earliest\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0), *p = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *letters;
+
+    mesh_publish(p, "t", "a", 3, 10);
+    mesh_deliveries(sub, 3);
+    mesh_client_close(c, EMESH_LEFT_CUT);
+    c = mesh_client_new(m, 1);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    mesh_deliveries(sub, 2);
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0);
+    mesh_settle(sub, 1, EMESH_SETTLE_DONE, 0);
+    mesh_deliveries(sub, 3);
+    g_assert_cmpstr(mesh_delivered(sub, 2), ==, "a0");
+    g_assert_cmpuint(mesh_attempt(sub, 2), ==, 2);
+    mesh_publish(p, "t", "b", 1, 10);
+    mesh_results(p, 4);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 3); /* nothing beside a suspect */
+    mesh_client_close(c, EMESH_LEFT_CUT);
+    c = mesh_client_new(m, 0);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    mesh_deliveries(sub, 1);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "b0");
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0);
+    mesh_deliveries(sub, 2);
+    g_assert_cmpstr(mesh_delivered(sub, 1), ==, "a0");
+    mesh_client_close(c, EMESH_LEFT_CUT);
+    letters = mesh_subscribe(p, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    c = mesh_client_new(m, 0);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(letters, 1);
+    assert_attr(letters, 0, "dlcause", "killed-sessions");
+    assert_attr(letters, 0, "id", "a0");
+    mesh_free(m);
+}
+
+/* A member that fails whatever it gets uses up no attempts: others take its events. */
+static void
+test_member_that_is_down(void)
+{
+    mesh *m = up(RULES, NULL);
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *down = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *good;
+
+    mesh_publish(c, "t", "a", 10, 10);
+    mesh_deliveries(down, 10);
+    for (uint32_t i = 0; i < 10; i++)
+        mesh_settle(down, i, EMESH_SETTLE_RETRY, 0);
+    mesh_deliveries(down, 11); /* a second later, one to see */
+    mesh_settle(down, 10, EMESH_SETTLE_RETRY, 0);
+    good = mesh_subscribe(d, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(good, 10);
+    for (uint32_t i = 0; i < 10; i++)
+        g_assert_cmpuint(mesh_attempt(good, i), <=, 2);
+    mesh_free(m);
+}
+
 #ifdef STORE_DELAYS
 static void
 test_delayed(void)
@@ -262,6 +324,8 @@ main(int argc, char **argv)
     g_test_add_func("/fate/never-buried-twice", test_never_buried_twice);
     g_test_add_func("/fate/no-acknowledgement-in-time", test_no_acknowledgement_in_time);
     g_test_add_func("/fate/expired", test_expired);
+    g_test_add_func("/fate/killed-sessions", test_killed_sessions);
+    g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
 #ifdef STORE_DELAYS
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
