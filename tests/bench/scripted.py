@@ -69,24 +69,24 @@ def member(port, topic):
 
 
 def steps(port, taken, events, body, batch=BATCH):
-    """What an event costs in each step: taken() gives what was spent since it was called last. The
-    first time of everything is left out."""
+    """What an event costs in each step: taken() gives what was spent since it was called last, and
+    is told the step that this was. The first time of everything is left out."""
     found = {}
     publisher = Client(port, "pub", "pub")
     try:
         for topic in ("first", "plain"):
             taken()
             publisher.publish(topic, events, body, batch)
-            found["publish"] = taken()
+            found["publish"] = taken("publish")
         for topic in ("first-waiting", "waiting", "waiting-2", "waiting-3"):
             reader = member(port, topic)
             publisher.publish(topic, events, body, batch)
             taken()
             reader.socket.sendall(wire.frame("LISTEN_REQUEST", "listen"))
             pushes = reader.pushes(events)
-            delivered = taken()
+            delivered = taken("deliver")
             reader.acknowledge(pushes, batch)
-            acknowledged = taken()
+            acknowledged = taken("acknowledge")
             if topic != "first-waiting":
                 found["deliver"] = min(found.get("deliver", delivered), delivered)
                 found["acknowledge"] = min(found.get("acknowledge", acknowledged), acknowledged)
@@ -98,7 +98,7 @@ def steps(port, taken, events, body, batch=BATCH):
             for _ in range(events // batch):
                 publisher.publish("live", batch, body, batch)
                 live.acknowledge(live.pushes(batch), batch)
-            found["publish, deliver, acknowledge"] = taken()
+            found["publish, deliver, acknowledge"] = taken("publish, deliver, acknowledge")
         live.close()
     finally:
         publisher.close()
@@ -115,7 +115,7 @@ class Counted(Daemon):
         self.env.update(LD_PRELOAD=str(BUILD / "tests" / "bench" / "allocs.so"),
                         ALLOCS_FILE=str(self.counts))
 
-    def taken(self):
+    def taken(self, _step=None):
         now = struct.unpack("QQQ", self.counts.read_bytes())[self.which]
         spent, self.last = now - self.last, now
         return spent
