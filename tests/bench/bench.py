@@ -84,13 +84,19 @@ def measure(folder, plan, results):
         print(f"{time.monotonic() - begun:.0f} s", flush=True)
 
 
-def write_doc(results, plots):
-    """The tables go into doc/performance.md, between its two marks, the plots beside it."""
+def write_doc(results, plots, out):
+    """The tables go into doc/performance.md, between its two marks, the plots beside it; those of the
+    last soak as well."""
     doc = SOURCE / "doc" / "performance.md"
     text = doc.read_text(encoding="utf-8")
     before, after = text[:text.index(BEGIN)], text[text.index(END):]
+    soak = ""
+    if (out / "soak.md").exists():
+        soak = "##" + (out / "soak.md").read_text(encoding="utf-8") + "\n"
+        plots = {**plots, **{path.name: path.read_text(encoding="utf-8")
+                             for path in sorted(out.glob("soak-*.svg"))}}
     pictures = "\n".join(f"![{name[:-4]}](performance/{name})\n" for name in plots)
-    doc.write_text(f"{before}{BEGIN}\n\n{report.markdown(results)}\n{pictures}\n{after}",
+    doc.write_text(f"{before}{BEGIN}\n\n{report.markdown(results)}\n{soak}{pictures}\n{after}",
                    encoding="utf-8")
     (SOURCE / "doc" / "performance").mkdir(exist_ok=True)
     for name, picture in plots.items():
@@ -163,7 +169,7 @@ def main():
     print("\n" + report.markdown(results))
     print(f"report: {plan.out / 'report.md'}")
     if plan.doc:
-        write_doc(results, plots)
+        write_doc(results, plots, plan.out)
     return 0
 
 
