@@ -15,7 +15,7 @@ typedef struct live { /* one subscription, seen on its lane */
     bool broadcast;
     uint32_t members, in_flight, ready;
     uint64_t delivered, settled, returned;
-    uint64_t retried, parked, buried, expired, dropped;
+    uint64_t retried, parked, buried, expired, dropped, custody;
 } live;
 
 typedef struct groups {
@@ -51,6 +51,7 @@ see(groups *g, const emesh_sub *sub)
         .buried = sub->buried,
         .expired = sub->expired,
         .dropped = sub->dropped,
+        .custody = sub->custody,
     };
 
     for (uint32_t i = 0; i < sub->consumers->len; i++)
@@ -94,6 +95,7 @@ send_row(groups *g, const char *group, const char *topic, const char *store,
     emesh_row_number(row, "returned", l != NULL ? l->returned : 0);
     emesh_row_number(row, "retried", l != NULL ? l->retried : 0);
     emesh_row_number(row, "parked", l != NULL ? l->parked : 0);
+    emesh_row_number(row, "custody", l != NULL ? l->custody : 0);
     emesh_row_number(row, "dead-letters", l != NULL ? l->buried : 0);
     emesh_row_number(row, "expired", l != NULL ? l->expired : 0);
     emesh_row_number(row, "dropped", l != NULL ? l->dropped : 0);

@@ -84,7 +84,7 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
             emesh_consumer_pause(sub, c, mail->a * 1000000u);
         sub->owner->lane->counts.returned++;
         sub->returned++;
-        emesh_slots_return(&sub->slots, index);
+        emesh_slot_back(sub, index);
         break;
     case EMESH_SETTLE_DEAD:
         emesh_slot_failed(sub, index, EMESH_CAUSE_REJECTED, error, 0);
@@ -96,7 +96,7 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
         if (emesh_consumer_outcome(sub, c, emesh_slot_at(&sub->slots, index), false))
             emesh_slot_failed(sub, index, EMESH_CAUSE_FAILED, error, mail->a * 1000000u);
         else
-            emesh_slots_return(&sub->slots, index);
+            emesh_slot_back(sub, index);
         break;
     }
 }

@@ -42,10 +42,15 @@ look(emesh_sub *sub, emesh_consumer *c, uint64_t now)
             continue;
         }
         emesh_consumer_close_offer(sub, slot);
+        if ((slot->flags & EMESH_SLOT_CUSTODY) != 0) { /* its copy comes now */
+            emesh_consumer_outcome(sub, c, slot, false);
+            emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], at - 1);
+            continue;
+        }
         if (emesh_consumer_outcome(sub, c, slot, false))
             emesh_slot_failed(sub, at - 1, EMESH_CAUSE_DEADLINE, "no acknowledgement in time", 0);
         else
-            emesh_slots_return(&sub->slots, at - 1);
+            emesh_slot_back(sub, at - 1);
     }
     return next;
 }

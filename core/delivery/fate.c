@@ -84,13 +84,17 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     uint64_t wait;
 
+    if ((slot->flags & EMESH_SLOT_KEEPING) != 0) { /* its copy is on the way: nothing else now */
+        emesh_slots_return(&sub->slots, index);
+        return;
+    }
     if (cause == EMESH_CAUSE_REJECTED || cause == EMESH_CAUSE_UNFIT ||
         slot->attempt >= sub->rule.attempts) {
         emesh_slot_bury(sub, index, cause, error);
         return;
     }
     wait = MAX(delay_ns, backoff(sub, slot->attempt));
-    if (wait > PARK_ABOVE_NS && can_park(sub)) {
+    if ((slot->flags & EMESH_SLOT_CUSTODY) != 0 || (wait > PARK_ABOVE_NS && can_park(sub))) {
         emesh_slot_park(sub, index, wait);
         return;
     }
@@ -106,6 +110,10 @@ emesh_slot_suspect(emesh_sub *sub, uint32_t index)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
 
+    if ((slot->flags & (EMESH_SLOT_KEEPING | EMESH_SLOT_CUSTODY)) != 0) {
+        emesh_slot_back(sub, index);
+        return;
+    }
     if ((slot->flags & EMESH_SLOT_SUSPECT) != SUSPECT_MOST)
         slot->flags += EMESH_SLOT_SUSPECT_ONE;
     if ((slot->flags & EMESH_SLOT_SUSPECT) == SUSPECT_MOST || slot->attempt >= sub->rule.attempts) {
@@ -143,7 +151,7 @@ emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const c
     for (uint32_t i = 0; i < sub->consumers->len; i++) {
         const emesh_consumer *c = sub->consumers->pdata[i];
         if (!c->leaving && emesh_slot_fits(sub, slot, index, c)) {
-            emesh_slots_return(&sub->slots, index);
+            emesh_slot_back(sub, index);
             return;
         }
     }

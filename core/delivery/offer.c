@@ -90,7 +90,7 @@ emesh_consumer_return_all(emesh_consumer *c, bool cut)
             continue;
         }
         sub->returned++;
-        emesh_slots_return(&sub->slots, index);
+        emesh_slot_back(sub, index);
     }
     if (sub != NULL)
         emesh_sub_touch(sub);

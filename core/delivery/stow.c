@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * PARKING and BURYING: the event is written elsewhere, then its slot is settled; in one unit where
- * the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as long
- * as it takes: nothing is settled before. [owner's lane]
+ * PARKING, BURYING, custody: the event is written elsewhere, then its slot is settled; in one unit
+ * where the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as
+ * long as it takes: nothing is settled before. [owner's lane]
  */
 #include "bus/publish.h"
 #include "delivery/sub.h"
@@ -13,6 +13,8 @@
 #define AGAIN_MIN_NS UINT64_C(1000000000)
 #define AGAIN_MAX_NS (60 * UINT64_C(1000000000))
 
+typedef enum stow_kind { STOW_PARK, STOW_BURY, STOW_KEEP } stow_kind;
+
 struct emesh_stow {
     emesh_own_append append;
     emesh_topic_waiter waiter;
@@ -20,11 +22,12 @@ struct emesh_stow {
     emesh_sub *sub;
     uint32_t index; /* the slot */
     uint32_t tries;
-    bool bury;
-    bool forgotten; /* the slot is gone: nobody waits for it */
-    bool under_way; /* counted in sub->stowing */
-    bool unit;      /* the commit goes with it */
-    char *topic;    /* of dead letters */
+    stow_kind kind;
+    emesh_position origin; /* KEEP: of the event in its topic */
+    bool forgotten;        /* the slot is gone: nobody waits for it */
+    bool under_way;        /* counted in sub->stowing */
+    bool unit;             /* the commit goes with it */
+    char *topic;           /* of dead letters */
 };
 
 static void begin(emesh_stow *stow);
@@ -66,8 +69,9 @@ put_off(emesh_stow *stow, const char *why)
         emesh_bus_warn(sub->owner->lane->bus, "delivery",
                        "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
                        "%s; it stays where it is and is tried again",
-                       stow->bury ? "dead-letter-blocked" : "inbox-blocked", sub->group,
-                       sub->topic->name, stow->bury ? stow->topic : "its inbox",
+                       stow->kind == STOW_BURY ? "dead-letter-blocked" : "inbox-blocked",
+                       sub->group, sub->topic->name,
+                       stow->kind == STOW_BURY ? stow->topic : "its inbox",
                        why != NULL ? why : "the store did not say why");
     for (uint32_t i = 1; i < stow->tries && wait < AGAIN_MAX_NS; i++)
         wait *= 2;
@@ -82,15 +86,20 @@ written(emesh_own_append *append, emesh_bus_lane *lane, int32_t code, emesh_posi
     emesh_sub *sub = stow->sub;
 
     (void)lane;
-    (void)position;
     under_way(stow, false);
     emesh_sub_touch(sub);
     if (stow->forgotten || code == EMESH_E_STALE) { /* another owner has the event now, or will */
         stow_free(stow);
+    } else if (stow->kind == STOW_KEEP) {
+        if (code == EMESH_OK)
+            emesh_custody_taken(sub, stow->index, stow->origin, position);
+        else
+            emesh_custody_failed(sub, stow->index, stow->origin, why);
+        stow_free(stow);
     } else if (code != EMESH_OK) {
         put_off(stow, why);
     } else {
-        if (stow->bury)
+        if (stow->kind == STOW_BURY)
             sub->buried++;
         else
             sub->parked++;
@@ -157,7 +166,7 @@ begin(emesh_stow *stow)
     emesh_bus_lane *lane = sub->owner->lane;
     emesh_bus_topic *topic = sub->topic;
 
-    if (stow->bury)
+    if (stow->kind == STOW_BURY)
         topic = emesh_topic_find(lane, stow->topic, strlen(stow->topic));
     under_way(stow, true);
     if (topic != NULL) {
@@ -200,6 +209,20 @@ emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 }
 
 void
+emesh_slot_keep(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_stow *stow = stow_new(sub, index, emesh_event_ref(slot->event));
+
+    slot->flags |= EMESH_SLOT_KEEPING;
+    stow->kind = STOW_KEEP;
+    stow->origin = slot->position;
+    stow->append.group = (emesh_slice){ sub->group, strlen(sub->group) };
+    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
+    begin(stow);
+}
+
+void
 emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
@@ -220,7 +243,7 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
     }
     stow = stow_new(sub, index, emesh_letter_new(sub, slot, cause, error));
     slot->state = EMESH_SLOT_BURYING;
-    stow->bury = true;
+    stow->kind = STOW_BURY;
     stow->topic = emesh_letter_topic(sub->group);
     begin(stow);
 }

@@ -432,7 +432,8 @@ emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
         emesh_slot *slot = emesh_slot_at(&sub->slots, at);
         if (slot->state == EMESH_SLOT_OFFERED)
             emesh_consumer_close_offer(sub, slot);
-        if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING)
+        if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
+            (slot->flags & EMESH_SLOT_KEEPING) != 0)
             emesh_stow_forget(sub, at);
         for (uint32_t w = 0; w < sub->waiting->len; w++)
             if (slot->state == EMESH_SLOT_WAITING &&
@@ -518,6 +519,7 @@ pump(emesh_phased *item)
     if (sub->cursor != NULL) {
         begin_windows(sub);
         emesh_sub_offer(sub);
+        emesh_sub_custody(sub);
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }

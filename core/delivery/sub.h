@@ -113,7 +113,8 @@ struct emesh_sub {
     uint32_t n_outcomes;
     uint64_t calm_ns;          /* everything fails: no offer before */
     uint64_t calm_wait_ns;
-    emesh_alarm probe;         /* the next of these times */
+    emesh_alarm probe;         /* the next of these times, and custody's */
+    uint64_t custody_ns;       /* the inbox could not be written: not before */
     emesh_alarm save;          /* positions of a plain store */
     uint32_t saving;           /* of them on their way to the disk: a reader opened now would miss */
     bool closed;               /* the reader is, and only they are waited for */
@@ -121,7 +122,7 @@ struct emesh_sub {
     emesh_phased pump;
     GArray *ended;             /* of emesh_sub_ended: who waits for the end */
     uint64_t delivered, settled, returned;
-    uint64_t retried, parked, buried, expired, dropped;
+    uint64_t retried, parked, buried, expired, dropped, custody;
 };
 
 typedef struct emesh_sub_ended {
@@ -178,10 +179,19 @@ bool emesh_slot_expired(emesh_sub *sub, uint32_t index);
  * settles it. */
 void emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
 void emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error);
+/* A copy due after wait_ns, while the offer stays open. */
+void emesh_slot_keep(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
 /* The slot is forgotten: what is on its way to the store changes nothing here any more. */
 void emesh_stow_forget(emesh_sub *sub, uint32_t index);
 /* Nothing new begins; true when nothing is under way. */
 bool emesh_stows_quiet(emesh_sub *sub);
+/* custody.c: what somebody holds too long leaves the window, so that its floor moves */
+void emesh_sub_custody(emesh_sub *sub);
+void emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin,
+                         emesh_position copy);
+void emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why);
+/* Offered again to whoever has credit: from the window, or by its copy. */
+void emesh_slot_back(emesh_sub *sub, uint32_t index);
 /* letter.c: the dead letter of an event; NULL: it cannot be made. Given. */
 const emesh_event *emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot,
                                     emesh_cause cause, const char *error);

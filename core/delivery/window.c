@@ -170,15 +170,11 @@ emesh_slots_return(emesh_slots *slots, uint32_t index)
     slots->returned_tail = index + 1;
 }
 
-bool
-emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
+static bool
+pop_settled(emesh_slots *slots, emesh_window *window)
 {
-    emesh_slot *slot = emesh_slot_at(slots, index);
     bool moved = false;
 
-    slot->state = EMESH_SLOT_SETTLED;
-    slot->consumer = NULL;
-    drop_event(slots, slot);
     while (window->order.n > 0) {
         uint32_t head = emesh_queue_peek(&window->order);
         emesh_slot *first = emesh_slot_at(slots, head);
@@ -190,6 +186,38 @@ emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
         slot_free(slots, head);
     }
     return moved;
+}
+
+bool
+emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+
+    drop_event(slots, slot);
+    if ((slot->flags & EMESH_SLOT_CUSTODY) != 0) {
+        slot_free(slots, index);
+        return false;
+    }
+    slot->state = EMESH_SLOT_SETTLED;
+    slot->consumer = NULL;
+    return pop_settled(slots, window);
+}
+
+bool
+emesh_slots_take_out(emesh_slots *slots, emesh_window *window, emesh_position position,
+                     uint16_t place)
+{
+    uint32_t stand_in = slot_take(slots), index = emesh_queue_peek(&window->order);
+    emesh_slot *slot = emesh_slot_at(slots, index), *left = emesh_slot_at(slots, stand_in);
+
+    left->position = slot->position;
+    left->partition = slot->partition;
+    left->state = EMESH_SLOT_SETTLED;
+    window->order.at[window->order.head] = stand_in;
+    slot->position = position;
+    slot->partition = place;
+    slot->flags = (uint8_t)((slot->flags & ~EMESH_SLOT_KEEPING) | EMESH_SLOT_CUSTODY);
+    return pop_settled(slots, window);
 }
 
 /* Takes the slots of one window, known by its place, out of one of the two ready lists. */

@@ -47,6 +47,8 @@ typedef struct emesh_slot {
 
 #define EMESH_SLOT_SUSPECT 0x0cu /* how many sessions were cut while it was their oldest */
 #define EMESH_SLOT_SUSPECT_ONE 0x04u
+#define EMESH_SLOT_CUSTODY 0x10u /* OFFERED, outside the window: a copy lies in the inbox */
+#define EMESH_SLOT_KEEPING 0x20u /* that copy is being written */
 #define EMESH_SLOT_EXPIRES 0x40u /* has an expirytime */
 #define EMESH_SLOT_UNFIT 0x80u   /* a protocol could not carry it: sub->unfit says which */
 
@@ -89,6 +91,10 @@ uint32_t emesh_slots_pop_ready(emesh_slots *slots);
 void emesh_slots_unpop(emesh_slots *slots, uint32_t index);
 /* An offer that came back. */
 void emesh_slots_return(emesh_slots *slots, uint32_t index);
+/* Takes the slot at the head of window out of it: position and place are those of its copy from now
+ * on. True when the floor moved, which it does. */
+bool emesh_slots_take_out(emesh_slots *slots, emesh_window *window, emesh_position position,
+                          uint16_t place);
 /* Ends a slot; pops the settled head of its window. True when the floor moved. */
 bool emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index);
 /* Forgets all slots of a window, whatever their state. */

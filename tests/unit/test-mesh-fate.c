@@ -290,6 +290,39 @@ test_parked(void)
     mesh_remove_tree(data);
 }
 
+/* One member holds its events and never says a word: the others get all the rest, the floor passes
+ * what it holds, and when it goes its events are another's at once. */
+static void
+test_slow_holder(void)
+{
+    mesh *m = up("[daemon]\nwindow-events = 64\n", NULL);
+    mesh_client *p = mesh_client_new(m, 0), *c = mesh_client_new(m, 1), *d = mesh_client_new(m, 0);
+    mesh_sub *slow = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 4, false), *good;
+    bool seen[500] = { false };
+
+    for (uint32_t n = 0; n < 4; n++)
+        mesh_publish(p, "t", n == 0 ? "a" : n == 1 ? "b" : n == 2 ? "c" : "d", 1, 10);
+    mesh_deliveries(slow, 4);
+    good = mesh_subscribe(d, "t", "g", EMESH_SUB_SHARED, 100, true);
+    mesh_publish(p, "t", "e", 200, 10);
+    mesh_deliveries(good, 200); /* many windows of 64: the hole does not stop it */
+    for (uint32_t i = 0; i < 200; i++) {
+        uint32_t n = (uint32_t)atoi(mesh_delivered(good, i) + 1);
+        g_assert_cmpint(mesh_delivered(good, i)[0], ==, 'e');
+        g_assert_false(seen[n]);
+        seen[n] = true;
+    }
+    mesh_settle(slow, 0, EMESH_SETTLE_DONE, 0); /* late, but not too late: it is never again */
+    mesh_client_close(c, EMESH_LEFT_ORDERLY);
+    mesh_deliveries(good, 203);
+    for (uint32_t i = 200; i < 203; i++)
+        g_assert_cmpint(mesh_delivered(good, i)[0], !=, 'a');
+    mesh_publish(p, "t", "z", 1, 10);
+    mesh_deliveries(good, 204);
+    g_assert_cmpuint(mesh_n_deliveries(good), ==, 204);
+    mesh_free(m);
+}
+
 /* Attempts are the store's to remember: a restart gives none away. */
 static void
 test_attempts_survive(void)
@@ -329,6 +362,7 @@ main(int argc, char **argv)
 #ifdef STORE_DELAYS
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
+    g_test_add_func("/fate/delivery-test-7/slow-holder", test_slow_holder);
     g_test_add_func("/fate/attempts-survive", test_attempts_survive);
 #endif
     return g_test_run();

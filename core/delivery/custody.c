@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Custody: an event that a member holds for long keeps the floor of its window down. When the
+ * window is nearly full, a copy goes into the group's inbox, due when the offer's deadline is over,
+ * and the event leaves the window. The offer stays open; its ack deletes the copy. [owner's lane]
+ */
+#include "delivery/sub.h"
+
+#include <string.h>
+
+#define HELD_MS 10000u
+#define GRACE_NS UINT64_C(1000000000) /* the copy comes after the deadline, not before */
+#define AGAIN_NS UINT64_C(1000000000)
+
+static emesh_window *
+inbox_of(const emesh_sub *sub, uint16_t *place)
+{
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        emesh_window *window = sub->windows->pdata[i];
+        if (window->number != UINT32_MAX && window->epoch != 0 && !window->revoking &&
+            strcmp(window->name, "inbox") == 0) {
+            *place = (uint16_t)i;
+            return window;
+        }
+    }
+    return NULL;
+}
+
+static bool
+nearly_full(const emesh_sub *sub, const emesh_window *window)
+{
+    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
+
+    return window->order.n / 3 >= limits->window_events / 4 ||
+           sub->slots.bytes / 3 >= limits->window_bytes / 4;
+}
+
+static void
+look_at(emesh_sub *sub, emesh_window *window)
+{
+    emesh_worker *worker = sub->owner->lane->worker;
+    uint64_t now = emesh_worker_now(worker), wait;
+    uint32_t index = emesh_queue_peek(&window->order), held;
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if (slot->state != EMESH_SLOT_OFFERED || (slot->flags & EMESH_SLOT_KEEPING) != 0)
+        return;
+    held = (uint32_t)(now / 1000000u) - slot->offered_ms;
+    if (held >= HELD_MS && now >= sub->custody_ns) {
+        wait = slot->due_ns > now ? MIN(slot->due_ns - now, 30u * 86400u * GRACE_NS) : 0;
+        emesh_slot_keep(sub, index, wait + GRACE_NS);
+        return;
+    }
+    wait = held < HELD_MS ? (HELD_MS - held) * UINT64_C(1000000) : sub->custody_ns - now;
+    if (sub->probe.place == 0 || now + wait < sub->probe.at_ns)
+        emesh_worker_alarm(worker, &sub->probe, now + wait);
+}
+
+void
+emesh_sub_custody(emesh_sub *sub)
+{
+    uint16_t place;
+
+    if (sub->alone || sub->keeps || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
+        !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
+        return;
+    for (uint32_t i = 0; i < sub->windows->len; i++) {
+        emesh_window *window = sub->windows->pdata[i];
+        if (window->order.n > 0 && i != place && !window->revoking && nearly_full(sub, window))
+            look_at(sub, window);
+    }
+}
+
+/* Is it still the slot whose copy was written? */
+static bool
+still(const emesh_slot *slot, emesh_position origin)
+{
+    return slot->state != EMESH_SLOT_FREE && slot->state != EMESH_SLOT_SETTLED &&
+           (slot->flags & EMESH_SLOT_KEEPING) != 0 && slot->position.hi == origin.hi &&
+           slot->position.lo == origin.lo;
+}
+
+void
+emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin, emesh_position copy)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    uint16_t place = 0;
+    emesh_window *inbox = inbox_of(sub, &place);
+
+    if (inbox == NULL)
+        return; /* the copy comes by itself */
+    if (still(slot, origin)) {
+        sub->custody++;
+        emesh_slots_take_out(&sub->slots, sub->windows->pdata[slot->partition], copy, place);
+    } else { /* acknowledged meanwhile: nobody needs the copy */
+        emesh_commit one = { .position = copy,
+                             .partition = inbox->number,
+                             .epoch = inbox->epoch,
+                             .outcome = EMESH_COMMIT_ONE };
+        g_array_append_val(sub->commits, one);
+    }
+}
+
+void
+emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if (sub->custody_ns == 0)
+        emesh_bus_warn(
+            sub->owner->lane->bus, "delivery",
+            "inbox-blocked: group \"%s\" cannot write what its members hold of \"%s\" to its "
+            "inbox: %s; the group stops at its window",
+            sub->group, sub->topic->name, why != NULL ? why : "the store did not say why");
+    sub->custody_ns = emesh_worker_now(sub->owner->lane->worker) + AGAIN_NS;
+    if (still(slot, origin))
+        slot->flags = (uint8_t)(slot->flags & ~EMESH_SLOT_KEEPING);
+}
+
+void
+emesh_slot_back(emesh_sub *sub, uint32_t index)
+{
+    if ((emesh_slot_at(&sub->slots, index)->flags & EMESH_SLOT_CUSTODY) != 0)
+        emesh_slot_park(sub, index,
+                        0); /* the copy that is due later gives way to one that is now */
+    else
+        emesh_slots_return(&sub->slots, index);
+}
