@@ -292,7 +292,7 @@ static void
 cut_point(void *ctx, const char *name)
 {
     if (strcmp(name, "checkpoint-committed") == 0 || strcmp(name, "unlink") == 0
-        || strcmp(name, "recover-replayed") == 0)
+        || strcmp(name, "recover-replayed") == 0 || strcmp(name, "clean-committed") == 0)
         copy_index(ctx);
 }
 

@@ -19,7 +19,7 @@ static const uint32_t levels[TOPICS] = { EMESH_LEVEL_SYNCED, EMESH_LEVEL_SYNCED,
                                          EMESH_LEVEL_OS };
 
 #define LIVES 3u    /* on one folder */
-#define ROUNDS 120u /* of publishing in a life */
+#define ROUNDS 180u /* of publishing in a life */
 #define WINDOW 40u
 #define BATCH 8u
 
@@ -32,7 +32,7 @@ typedef struct fact { /* true of every state with at least so many steps */
 
 typedef struct counts {
     uint32_t states, lost, twice, torn, ahead;
-    uint64_t acked, seen;
+    uint64_t acked, seen, sealed, cleaned; /* segments sealed and merged in the lives recorded */
 } counts;
 
 typedef struct world {
@@ -63,6 +63,7 @@ options(void)
     opt.checkpoint_ns = 15000000;
     opt.sync_interval_ns = 20000000;
     opt.sync_bytes = 100000;
+    opt.clean_rate = 1u << 30;
     return opt;
 }
 
@@ -208,6 +209,8 @@ live(world *w)
             g_usleep((gulong)g_rand_int_range(w->rand, 0, 4000));
     }
     wait_answered(w, 0);
+    w->counts.sealed += store_host_store(w->h)->stats.sealed;
+    w->counts.cleaned += store_host_store(w->h)->stats.cleaned;
     for (uint32_t i = 0; i < TOPICS; i++)
         sa_topic_close(NULL, topics[i]);
     store_host_close(w->h);
@@ -474,7 +477,8 @@ test_cuts(void)
         one_world(MIN(states - c.states + LIVES - 1, 600), &c);
     g_test_message("%u states rebuilt: %" G_GUINT64_FORMAT " times an acked event was looked for, %"
                    G_GUINT64_FORMAT " times a seen one; %u lost, %u duplicated, %u torn, %u groups "
-                   "ahead", c.states, c.acked, c.seen, c.lost, c.twice, c.torn, c.ahead);
+                   "ahead; %" G_GUINT64_FORMAT " segments sealed, %" G_GUINT64_FORMAT " merged",
+                   c.states, c.acked, c.seen, c.lost, c.twice, c.torn, c.ahead, c.sealed, c.cleaned);
     g_assert_cmpuint(c.acked, >, 0);
     g_assert_cmpuint(c.seen, >, 0);
     g_assert_cmpuint(c.lost, ==, 0);
