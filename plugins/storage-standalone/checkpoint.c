@@ -167,6 +167,8 @@ commit(struct sa_store *store, const sa_image *image)
         rc = sa_holds_put(store, txn);
     if (rc == 0)
         rc = delete_rows(store, txn, &deleted);
+    if (rc == 0 && store->opt.scrub_ns != 0)
+        rc = sa_scrub_put(store, txn);
     if (rc == 0)
         rc = sa_rows_put_meta(store, txn, &image->meta);
     if (rc != 0) {

@@ -265,6 +265,8 @@ round_of_work(struct sa_store *store)
     }
     sa_unlink_dead(store);
     sa_clean_step(store);
+    sa_scrub_step(store);
+    sa_alarm_step(store);
     sa_space_give(store);
 }
 

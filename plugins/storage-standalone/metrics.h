@@ -8,7 +8,7 @@
 
 struct sa_store;
 
-#define SA_METRICS 23u
+#define SA_METRICS 26u
 
 typedef struct sa_metrics {
     const emesh_metrics_api *api; /* NULL: the host has none */

@@ -39,6 +39,8 @@ static const emesh_option options[] = {
       .help = "Free disk space below which events are refused; 0 is two log files or 1 %." },
     { .name = "clean-rate", .type = SIZE, .value = "32MiB", .min = 0, .max = 64 * GIB,
       .help = "Bytes a second that cleaning may copy while the store is in use; 0: no cleaning." },
+    { .name = "scrub-period", .type = TIME, .value = "168h", .min = 0, .max = 8760 * 3600 * SEC,
+      .help = "Within it every closed log file is read again and checked; 0: never." },
     { .name = "map-size", .type = SIZE, .value = "64GiB", .min = 16 * MIB, .max = 1024 * GIB,
       .help = "Address space of the index (LMDB); no disk space is taken for it." },
     { .name = "test-segment-size", .type = SIZE, .value = "0", .min = 0, .max = GIB,

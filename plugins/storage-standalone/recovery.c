@@ -187,6 +187,8 @@ sa_recover(struct sa_store *store, emesh_error *err)
     r.replaced = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     r.files = sa_folder_list(store, err);
     int32_t code = r.files != NULL ? steps(&r) : EMESH_E_IO;
+    if (code == EMESH_OK)
+        sa_scrub_load(store); /* before a checkpoint writes it */
     if (code == EMESH_OK && (sa_checkpoint(store, true, false) != 0 || sa_recover_replaced(&r) != 0))
         code = sa_error(err, EMESH_E_IO, "the checkpoint in %s/index could not be written",
                         store->path);

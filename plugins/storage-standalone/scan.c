@@ -118,7 +118,7 @@ search(sa_scan *s, uint64_t place, uint64_t *next, bool *zero)
 static int
 run(sa_scan *s, bool (*each)(void *ctx, const sa_found *found), void *ctx)
 {
-    uint64_t place = SA_SEGMENT_HEAD;
+    uint64_t place = s->from != 0 ? s->from : SA_SEGMENT_HEAD;
     size_t need = SA_RECORD_HEAD;
     while (true) {
         int rc = want(s, place, need);
@@ -181,7 +181,7 @@ sa_scan_run(sa_scan *s, bool (*each)(void *ctx, const sa_found *found), void *ct
     s->at = 0;
     s->eof = false;
     s->footer = s->closed = false;
-    s->stop = s->base + SA_SEGMENT_HEAD;
+    s->stop = s->base + (s->from != 0 ? s->from : SA_SEGMENT_HEAD);
     int rc = run(s, each, ctx);
     free(s->window);
     s->window = NULL;

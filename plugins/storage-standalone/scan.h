@@ -24,6 +24,7 @@ typedef struct sa_scan {
     int fd;
     uint64_t base;
     uint32_t salt;
+    uint64_t from;  /* place to begin at; 0: behind the header */
     uint64_t end;   /* LSN to stop at; 0: of the file */
     _Atomic uint64_t *counter; /* bytes read */
     const void *ctx2;

@@ -51,7 +51,7 @@ set_low(struct sa_store *store, bool low, uint64_t avail, uint64_t least)
     if (!low) {
         sa_say(store, EMESH_LOG_NOTICE, "the disk of %s has room again: events are taken",
                store->path);
-        store->host->report(store->host, EMESH_HEALTH_OK, NULL);
+        sa_alarm_report(store);
         return;
     }
     sa_error(&err, EMESH_E_NO_SPACE, "the disk of %s is full: %llu MiB free, min-free is %llu MiB; "

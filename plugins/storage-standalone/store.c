@@ -111,6 +111,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
     sa_blocks_init(&store->blocks, opt->shared_bytes);
     sa_keeper_init(&store->keeper);
     sa_cleaner_init(&store->cleaner);
+    sa_scrub_init(&store->scrub);
     sa_holds_init(&store->holds);
     sa_log_init(store);
     *out = store;
@@ -233,6 +234,7 @@ sa_store_free(sa_store *store)
     sa_tail_clear(store);
     sa_keeper_clear(&store->keeper);
     sa_cleaner_clear(store);
+    sa_scrub_clear(&store->scrub);
     sa_holds_clear(&store->holds);
     sa_log_clear(store);
     lanes_free(store);

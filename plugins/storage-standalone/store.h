@@ -19,6 +19,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "rows.h"
+#include "scrub.h"
 #include "segment.h"
 #include "tail.h"
 #include "vector.h"
@@ -33,6 +34,7 @@ typedef struct sa_options {
     uint64_t tail_bytes;
     uint64_t shared_bytes; /* of read blocks; 0: none */
     uint64_t roll_ns;
+    uint64_t scrub_ns;   /* all sealed segments are read within it; 0: never */
     uint64_t clean_rate; /* bytes a second that the cleaner copies under load; 0: it does not */
     uint32_t max_partitions;
 } sa_options;
@@ -46,6 +48,7 @@ typedef struct sa_stats { /* counted for status, metrics and tests */
     _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
     _Atomic uint64_t cleaned, sorted, clean_inputs, clean_bytes; /* segments made (sorted: for readers),
                                                                    taken; bytes written */
+    _Atomic uint64_t scrub_bytes, scrub_bad, scrub_passes;
 } sa_stats;
 
 typedef struct sa_store {
@@ -76,6 +79,7 @@ typedef struct sa_store {
     sa_rows rows;
     sa_keeper keeper;
     sa_cleaner cleaner;
+    sa_scrub scrub;
     sa_holds holds;
     sa_stats stats;
     sa_metrics metrics;
