@@ -462,7 +462,7 @@ conn_ready(emesh_fd *fd, uint32_t events)
         if (!emesh_conn_may_read(conn)) {
             if (broken)
                 lost(conn);
-        } else if ((broken || (events & EPOLLIN)) && emesh_net_turn_has_room(conn->lane)) {
+        } else if (broken || (events & EPOLLIN)) {
             emesh_input_turn(conn);
         }
         break;

@@ -19,7 +19,7 @@
 #define NET_READ_MIN (16u * 1024)       /* first size of a read buffer */
 #define NET_READ_MAX (256u * 1024)      /* size it grows to on its own */
 #define NET_TURN_BYTES (256u * 1024)    /* read from one connection per turn */
-#define NET_LANE_TURN (2u << 20)        /* ... and from all of a lane */
+#define NET_LANE_TURN (1u << 20)        /* ... and from all of a lane */
 #define NET_SMALL (4u * 1024)           /* unread rests up to this are moved to a small buffer */
 #define NET_COPY_BELOW 256u             /* parts with an owner are copied nevertheless */
 #define NET_WRITE_MOST (256u << 20)     /* bytes of one write() */
@@ -143,9 +143,10 @@ const emesh_conn_limits *emesh_conn_limits_of(const emesh_conn *conn);
 
 /* ---- lane.c ---- */
 emesh_net_lane *emesh_net_lane_of(emesh_loop *loop); /* made on first use */
-/* May more be read in this turn? What one wake-up reads is bounded over all connections: what came
- * first is appended and answered before more is taken in, and epoll tells of the others again. */
-bool emesh_net_turn_has_room(emesh_net_lane *lane);
+/* How much a connection may read in this turn. What one wake-up reads is bounded over all
+ * connections: what came first is appended and answered before more is taken in. A little is always
+ * allowed, because epoll names the same ones first each time. */
+size_t emesh_net_turn_share(emesh_net_lane *lane);
 /* delta bytes more (or less) are held by conn. */
 void emesh_net_account(emesh_conn *conn, int64_t delta);
 bool emesh_net_over(const emesh_conn *conn); /* is the listeners' memory used up for conn? */

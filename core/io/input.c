@@ -206,16 +206,17 @@ void
 emesh_input_turn(emesh_conn *conn)
 {
     emesh_input *in = &conn->in;
-    size_t read = 0;
+    size_t read = 0, most = emesh_net_turn_share(conn->lane);
     bool dry = false;
 
     if (conn->tls)
         emesh_tls_turn(conn);
-    while (read < NET_TURN_BYTES && emesh_conn_may_read(conn)) {
+    while (read < most && emesh_conn_may_read(conn)) {
         uint32_t room = input_room(conn);
         if (room == 0)
             break;
-        ssize_t got = input_recv(conn, in->mem + in->end, room);
+        size_t ask = MIN((size_t)room, most - read);
+        ssize_t got = input_recv(conn, in->mem + in->end, ask);
         if (got == -2)
             return;
         dry = got <= 0;
@@ -233,7 +234,7 @@ emesh_input_turn(emesh_conn *conn)
         if (conn->state != CONN_OPEN)
             return;
         /* Less than asked for: the kernel has no more, and would tell. */
-        if ((size_t)got < room && !conn->tls)
+        if ((size_t)got < ask && !conn->tls)
             break;
         if ((size_t)got == room && room >= in->chunk && in->chunk < NET_READ_MAX)
             in->chunk *= 2;

@@ -58,8 +58,8 @@ emesh_net_account(emesh_conn *conn, int64_t delta)
     }
 }
 
-bool
-emesh_net_turn_has_room(emesh_net_lane *lane)
+size_t
+emesh_net_turn_share(emesh_net_lane *lane)
 {
     uint64_t now = emesh_worker_now(lane->worker);
 
@@ -67,7 +67,7 @@ emesh_net_turn_has_room(emesh_net_lane *lane)
         lane->turn_ns = now;
         lane->turn_bytes = 0;
     }
-    return lane->turn_bytes < NET_LANE_TURN;
+    return lane->turn_bytes < NET_LANE_TURN ? NET_TURN_BYTES : NET_READ_MIN;
 }
 
 static bool
