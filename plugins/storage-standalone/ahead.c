@@ -13,6 +13,7 @@
 #define SA_READ_GAP (64u << 10)
 #define SA_COLD_NS 40000u    /* memory is faster; and a further ns for each two bytes */
 #define SA_COLD_RECORDS 4096u /* ahead for so many before time counts again: it hides the disk */
+#define SA_AHEAD (2 * SA_PLACES)
 
 size_t
 sa_places_span(const sa_places *p, uint32_t i, uint32_t *after)
@@ -65,8 +66,23 @@ sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n)
 static uint64_t
 asked_to(const sa_ahead *ahead, uint64_t offset)
 {
-    bool here = ahead->to > offset && ahead->to - offset <= 2 * SA_PLACES;
+    bool here = ahead->to > offset && ahead->to - offset <= SA_AHEAD + SA_PLACES;
     return here ? ahead->to : offset; /* else: from before a jump */
+}
+
+/* Reads of places behind number i; to: of the last offset, not included. */
+static void
+ask(struct sa_store *store, const sa_places *p, uint32_t i, uint64_t to)
+{
+    while (i < p->n && p->offset + i < to) {
+        uint32_t at = i;
+        if (p->place8[i] == 0) {
+            i++;
+            continue;
+        }
+        size_t n = sa_places_span(p, i, &i);
+        store->io->ahead(store->io->ctx, p->fd, 8ull * p->place8[at], n);
+    }
 }
 
 void
@@ -74,27 +90,30 @@ sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *p, uin
 {
     if (ahead->cold == 0 || i >= p->n || store->io->ahead == NULL)
         return;
-    uint64_t from = asked_to(ahead, p->offset + i);
-    for (uint32_t k = (uint32_t)(from - p->offset); k < p->n;) {
-        uint32_t at = k;
-        if (p->place8[k] == 0) {
-            k++;
-            continue;
-        }
-        size_t n = sa_places_span(p, k, &k);
-        store->io->ahead(store->io->ctx, p->fd, 8ull * p->place8[at], n);
-    }
-    ahead->to = MAX(from, p->offset + p->n);
+    uint64_t from = asked_to(ahead, p->offset + i), to = p->offset + p->n;
+    if (from < to)
+        ask(store, p, (uint32_t)(from - p->offset), to);
+    ahead->to = MAX(from, to);
 }
 
 void
-sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset)
+sa_ahead_plan(sa_ahead *ahead, uint64_t offset, uint64_t *from, uint64_t *to)
+{
+    *from = asked_to(ahead, offset);
+    *to = MIN(offset + SA_AHEAD, ahead->end);
+    if (ahead->cold == 0 || *from - offset > SA_PLACES || *from >= *to)
+        *to = *from;
+    else
+        ahead->to = *to;
+}
+
+void
+sa_ahead_fetch(struct sa_store *store, sa_partition *part, uint64_t from, uint64_t to)
 {
     sa_places places;
-    uint64_t from = asked_to(ahead, offset);
-    while (ahead->cold > 0 && from < ahead->end && from - offset <= SA_PLACES / 2
-           && sa_lookup(store, part, from, ahead->end, SA_PLACES, &places) == SA_LOOK_FOUND) {
-        sa_ahead_places(store, ahead, &places, 0);
+    while (from < to && store->io->ahead != NULL
+           && sa_lookup(store, part, from, to, SA_PLACES, &places) == SA_LOOK_FOUND) {
+        ask(store, &places, 0, to);
         sa_places_leave(store, &places);
         from = places.offset + places.n;
     }

@@ -225,6 +225,7 @@ fill_block(struct sa_store *store, sa_block *block, sa_ask *ask, uint64_t *to)
                        to, &ask->ahead);
     if (block->n == 0 && *to == block->to && *to < ask->end)
         *to = next_record(store, block->part, *to, ask->end); /* the rest of a long gap too */
+    sa_ahead_plan(&ask->ahead, *to, &ask->fetch_from, &ask->fetch_to);
     if (block->n > 0 && block->n < max) {
         sa_got *less = realloc(block->got, block->n * sizeof *less);
         block->got = less != NULL ? less : block->got;

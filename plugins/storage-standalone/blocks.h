@@ -29,6 +29,7 @@ typedef struct sa_ask {
     uint64_t next; /* where to go on; from, and n 0: ask again */
     sa_got *got;   /* room for max; references */
     sa_ahead ahead;
+    uint64_t fetch_from, fetch_to; /* offsets to be asked for ahead, when it is answered */
     struct sa_ask *also; /* waits for the same block */
     void (*done)(struct sa_ask *ask); /* [any] of one that waited: it can be asked for now */
 } sa_ask;

@@ -110,26 +110,37 @@ job_done(sa_ask *ask)
     job->cursor->store->lp->post(job->cursor->lane->loop, &job->task);
 }
 
+/* Reads what is asked for. False: it waits for a block that another one loads. */
+static bool
+job_read(sa_store *store, sa_ask *ask, bool shared)
+{
+    ask->got = malloc(ask->max * sizeof *ask->got);
+    if (ask->got == NULL) {
+        sa_read_pause(); /* it is asked for again */
+        return true;
+    }
+    if (shared)
+        return sa_blocks_load(store, ask);
+    ask->n = sa_read(store, ask->part, ask->from, ask->end, ask->got, ask->max, ask->max_bytes,
+                     &ask->next, &ask->ahead);
+    sa_ahead_plan(&ask->ahead, ask->next, &ask->fetch_from, &ask->fetch_to);
+    return true;
+}
+
 static void
 job_run(emesh_task *task, int32_t code)
 {
     sa_job *job = (sa_job *)(void *)task;
     sa_store *store = job->cursor->store;
-    sa_ask *ask = &job->ask;
+    sa_partition *part = job->ask.part;
     (void)code;
-    if (job->time_us != 0) {
-        ask->next = sa_find_time(store, ask->part, job->time_us);
-    } else {
-        ask->got = malloc(ask->max * sizeof *ask->got);
-        if (ask->got == NULL)
-            sa_read_pause(); /* it is asked for again */
-        else if (job->shared && !sa_blocks_load(store, ask))
-            return;
-        else if (!job->shared)
-            ask->n = sa_read(store, ask->part, ask->from, ask->end, ask->got, ask->max,
-                             ask->max_bytes, &ask->next, &ask->ahead);
-    }
-    job_done(ask);
+    if (job->time_us != 0)
+        job->ask.next = sa_find_time(store, part, job->time_us);
+    else if (!job_read(store, &job->ask, job->shared))
+        return;
+    uint64_t from = job->ask.fetch_from, to = job->ask.fetch_to;
+    job_done(&job->ask); /* from here on it is the lane's */
+    sa_ahead_fetch(store, part, from, to);
 }
 
 static bool

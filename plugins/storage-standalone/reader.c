@@ -193,10 +193,8 @@ sa_read(struct sa_store *store, sa_partition *part, uint64_t offset, uint64_t en
         sa_places_leave(store, &places);
     }
     free(w.bytes);
-    if (ahead != NULL) {
+    if (ahead != NULL)
         ahead->cold -= MIN(ahead->cold, n);
-        sa_ahead_next(store, part, ahead, *next);
-    }
     return n;
 }
 

@@ -52,8 +52,11 @@ void sa_ahead_begin(sa_ahead *ahead);
 void sa_ahead_note(sa_ahead *ahead, uint64_t took_ns, size_t n);
 /* Of a cold reader: what is still to be read of places behind number i is asked for. */
 void sa_ahead_places(struct sa_store *store, sa_ahead *ahead, const sa_places *places, uint32_t i);
-/* The run at offset, which is read next. */
-void sa_ahead_next(struct sa_store *store, sa_partition *part, sa_ahead *ahead, uint64_t offset);
+/* What a cold reader at offset will want, two runs, and is not asked for yet: offsets [*from, *to),
+ * which count as asked for from now on. */
+void sa_ahead_plan(sa_ahead *ahead, uint64_t offset, uint64_t *from, uint64_t *to);
+/* Asks for them. When the reader has its answer: the next one is read meanwhile. */
+void sa_ahead_fetch(struct sa_store *store, sa_partition *part, uint64_t from, uint64_t to);
 /* Some ms, before what memory or descriptors were short for is tried again. */
 void sa_read_pause(void);
 
