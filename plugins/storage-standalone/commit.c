@@ -69,6 +69,23 @@ sa_commit_put(GByteArray *out, const sa_pair *pair, uint32_t op, const sa_ranges
     }
 }
 
+void
+sa_commit_take(sa_pair *pair, const sa_commit_entry *e)
+{
+    if (e->epoch > pair->epoch || e->op == SA_OP_SEEK || e->op == SA_OP_CREATE) {
+        sa_pair_seek(pair, e->floor);
+        pair->epoch = e->epoch;
+    }
+    for (uint32_t i = 0; i < e->n; i++) {
+        sa_range range;
+        sa_commit_range(e, i, &range);
+        if (range.first + range.count > e->floor && range.state <= SA_RANGE_TRIED)
+            sa_ranges_add(&pair->ranges, range);
+    }
+    if (e->floor > 0)
+        sa_pair_up_to(pair, e->floor - 1);
+}
+
 static void
 apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
 {
@@ -90,18 +107,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
         pair = sa_pair_make(group, part, e->floor);
         pair->epoch = e->epoch;
     }
-    if (e->epoch > pair->epoch || e->op == SA_OP_SEEK || e->op == SA_OP_CREATE) {
-        sa_pair_seek(pair, e->floor);
-        pair->epoch = e->epoch;
-    }
-    for (uint32_t i = 0; i < e->n; i++) {
-        sa_range range;
-        sa_commit_range(e, i, &range);
-        if (range.first + range.count > e->floor && range.state <= SA_RANGE_TRIED)
-            sa_ranges_add(&pair->ranges, range);
-    }
-    if (e->floor > 0)
-        sa_pair_up_to(pair, e->floor - 1);
+    sa_commit_take(pair, e);
     pair->news.n = 0;
     pair->floor_new = pair->whole = false;
     pair->lsn = lsn + 1;

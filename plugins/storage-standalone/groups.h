@@ -86,6 +86,8 @@ typedef struct sa_commit_entry {
 
 bool sa_commit_read(const uint8_t *p, size_t n, sa_commit_entry *entry);
 void sa_commit_range(const sa_commit_entry *entry, uint32_t i, sa_range *range);
+/* What an entry changes in the pair it is about. */
+void sa_commit_take(sa_pair *pair, const sa_commit_entry *entry);
 /* group->lock held. What the pair has to tell. */
 void sa_commit_put(GByteArray *out, const sa_pair *pair, uint32_t op, const sa_ranges *ranges);
 /* Replays the body of a COMMIT record. False: it is not one. */

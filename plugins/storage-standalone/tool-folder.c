@@ -98,8 +98,8 @@ list_files(tool *t)
         uint64_t base;
         bool cleaned;
         struct stat st;
-        if (!sa_seg_base(entry->d_name, &base, &cleaned) || fstatat(t->log_dir, entry->d_name, &st, 0) < 0
-            || !S_ISREG(st.st_mode))
+        if (!sa_seg_base(entry->d_name, &base, &cleaned)
+            || fstatat(t->log_dir, entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
             continue;
         tool_file *f = g_new0(tool_file, 1);
         f->name = g_strdup(entry->d_name);

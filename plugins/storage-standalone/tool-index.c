@@ -4,7 +4,6 @@
  * every page number and length checked, so that a damaged one cannot end the tool, no lock file is
  * made, and a daemon that starts meanwhile is not held up. If one does, nothing of this counts.
  */
-#include "groups.h"
 #include "hold.h"
 #include "le.h"
 #include "store.h"
@@ -64,13 +63,7 @@ take_segment(tool *t, const MDB_val *key, const MDB_val *value)
 static bool
 take_group(tool *t, const MDB_val *key, const MDB_val *value)
 {
-    sa_commit_entry entry;
-    ssize_t len = sa_row_check(key, value);
-    const uint8_t *v = value->mv_data;
-    if (len < 8 || !sa_commit_read(v + 8, (size_t)len - 8, &entry))
-        return false;
-    g_ptr_array_add(t->index.groups, g_bytes_new(v + 8, (size_t)len - 8));
-    return true;
+    return tool_places_row(t->index.places, key, value);
 }
 
 static bool
@@ -116,18 +109,12 @@ by_chunk(gconstpointer a, gconstpointer b)
 }
 
 static void
-bytes_free(gpointer data)
-{
-    g_bytes_unref(data);
-}
-
-static void
 make(tool_index *index)
 {
     index->chunks = g_array_new(FALSE, FALSE, sizeof(tool_chunk));
     index->segments = g_array_new(FALSE, FALSE, sizeof(tool_segrow));
     index->holds = g_array_new(FALSE, FALSE, sizeof(sa_hold_row_value));
-    index->groups = g_ptr_array_new_with_free_func(bytes_free);
+    index->places = tool_places_new();
     index->bad = g_ptr_array_new_with_free_func(g_free);
 }
 
@@ -156,7 +143,7 @@ tool_index_clear(tool_index *index)
     g_clear_pointer(&index->chunks, g_array_unref);
     g_clear_pointer(&index->segments, g_array_unref);
     g_clear_pointer(&index->holds, g_array_unref);
-    g_clear_pointer(&index->groups, g_ptr_array_unref);
+    g_clear_pointer(&index->places, g_hash_table_unref);
     g_clear_pointer(&index->bad, g_ptr_array_unref);
     memset(index, 0, sizeof *index);
 }

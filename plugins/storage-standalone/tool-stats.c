@@ -3,7 +3,6 @@
  * stats: what lies in a store. Closed segments tell by their directories, without their records being
  * read; what is not closed is scanned.
  */
-#include "groups.h"
 #include "hold.h"
 #include "tool.h"
 
@@ -164,45 +163,43 @@ tell_topics(tool *t, GPtrArray *cells)
 }
 
 typedef struct place_sum { /* what is above a floor */
-    uint64_t acked, tried, ranges;
+    uint64_t acked, tried;
 } place_sum;
 
 static void
-tell_group(tool *t, const sa_commit_entry *e, GPtrArray *cells)
+tell_group(tool *t, const tool_place *place, GPtrArray *cells)
 {
-    const tool_part *part = tool_names_find(&t->names, e->partition);
-    const char *group = tool_names_group(&t->names, e->group);
-    uint64_t next = part != NULL ? MAX(part->next, part->last_end) : 0;
+    const tool_part *part = tool_names_find(&t->names, place->partition);
+    const char *group = tool_names_group(&t->names, place->group);
+    const sa_ranges *ranges = &place->pair.ranges;
     place_sum sum = { 0 };
-    for (uint32_t i = 0; i < e->n; i++) {
-        sa_range range;
-        sa_commit_range(e, i, &range);
-        sum.acked += range.state == SA_RANGE_ACKED ? range.count : 0;
-        sum.tried += range.state == SA_RANGE_TRIED ? range.count : 0;
-        sum.ranges++;
+    for (uint32_t i = 0; i < ranges->n; i++) {
+        sum.acked += ranges->at[i].state == SA_RANGE_ACKED ? ranges->at[i].count : 0;
+        sum.tried += ranges->at[i].state == SA_RANGE_TRIED ? ranges->at[i].count : 0;
     }
     if (part == NULL || part->topic == NULL || group == NULL || part->topic->deleted)
         return; /* deleted; its row goes with the next checkpoint */
+    uint64_t next = MAX(part->next, part->last_end);
     if (t->opt.json) {
         GString *row = tool_row("group");
         tool_row_text(row, "group", group);
         tool_row_text(row, "topic", part->topic->name);
         tool_row_count(row, "partition", part->number);
-        tool_row_count(row, "floor", e->floor);
+        tool_row_count(row, "floor", place->pair.floor);
         tool_row_count(row, "next", next);
-        tool_row_count(row, "ranges", sum.ranges);
+        tool_row_count(row, "ranges", ranges->n);
         tool_row_count(row, "acknowledged_above", sum.acked);
         tool_row_count(row, "tried", sum.tried);
-        tool_row_count(row, "epoch", e->epoch);
+        tool_row_count(row, "epoch", place->pair.epoch);
         tool_row_end(t, row);
         return;
     }
     g_ptr_array_add(cells, g_strdup(group));
     g_ptr_array_add(cells, g_strdup(part->topic->name));
     g_ptr_array_add(cells, g_strdup_printf("%u", part->number));
-    g_ptr_array_add(cells, g_strdup_printf("%" G_GUINT64_FORMAT, e->floor));
+    g_ptr_array_add(cells, g_strdup_printf("%" G_GUINT64_FORMAT, place->pair.floor));
     g_ptr_array_add(cells, g_strdup_printf("%" G_GUINT64_FORMAT, next));
-    g_ptr_array_add(cells, tool_count_text(sum.ranges));
+    g_ptr_array_add(cells, tool_count_text(ranges->n));
     g_ptr_array_add(cells, tool_count_text(sum.acked));
     g_ptr_array_add(cells, tool_count_text(sum.tried));
 }
@@ -210,13 +207,9 @@ tell_group(tool *t, const sa_commit_entry *e, GPtrArray *cells)
 static void
 tell_groups(tool *t, GPtrArray *cells)
 {
-    for (guint i = 0; t->index.groups != NULL && i < t->index.groups->len; i++) {
-        sa_commit_entry entry;
-        gsize n;
-        const uint8_t *p = g_bytes_get_data(t->index.groups->pdata[i], &n);
-        if (sa_commit_read(p, n, &entry))
-            tell_group(t, &entry, cells);
-    }
+    g_autoptr(GPtrArray) list = tool_places_list(t);
+    for (guint i = 0; i < list->len; i++)
+        tell_group(t, list->pdata[i], cells);
 }
 
 /* Held events by topic and group. Rows are sorted by (group, topic, due). */
@@ -357,11 +350,14 @@ tool_stats(tool *t)
                 return code;
         }
     }
+    int rc = tool_places_replay(t);
+    if (rc < 0)
+        return t->failed != 0 ? t->failed : tool_say("%s/log could not be read: %s", t->path,
+                                                     g_strerror(-rc));
     tell_topics(t, cells);
     table(t, "Topics", topics, G_N_ELEMENTS(topics), cells);
     tell_groups(t, cells);
-    table(t, t->index.have_meta && t->index.meta.clean ? "Groups" : "Groups, as the last checkpoint "
-          "has them (COMMIT records behind it follow at the next start)", groups, G_N_ELEMENTS(groups), cells);
+    table(t, "Groups", groups, G_N_ELEMENTS(groups), cells);
     tell_holds(t, cells);
     table(t, "Held events", held, G_N_ELEMENTS(held), cells);
     table(t, "Segments", segments, G_N_ELEMENTS(segments), files);

@@ -12,6 +12,7 @@
 #include "catalog.h"
 #include "footer.h"
 #include "format.h"
+#include "groups.h"
 #include "rows.h"
 #include "scan.h"
 #include <glib.h>
@@ -90,10 +91,16 @@ typedef struct tool_index { /* rows of the index, on a folder nobody uses */
     sa_meta meta;
     GArray *chunks;    /* tool_chunk, sorted */
     GArray *segments;  /* tool_segrow */
-    GPtrArray *groups; /* GBytes: a row of the table, without its key */
+    GHashTable *places; /* group << 32 | partition → tool_place */
     GArray *holds;     /* sa_hold_row_value of hold.h */
     GPtrArray *bad;    /* texts: rows whose check sum or form is wrong */
 } tool_index;
+
+typedef struct tool_place { /* of a group in a partition */
+    uint64_t key;
+    uint32_t group, partition;
+    sa_pair pair; /* floor, ranges, epoch, lsn alone */
+} tool_place;
 
 typedef struct tool_chunk {
     uint64_t base;
@@ -178,6 +185,14 @@ bool tool_footer_print(const tool_footer *footer, uint64_t hash, uint32_t place8
 /* ---- tool-index.c ---- */
 void tool_index_load(tool *t);
 void tool_index_clear(tool_index *index);
+/* ---- tool-places.c ---- */
+GHashTable *tool_places_new(void);
+/* A row of the table of groups. */
+bool tool_places_row(GHashTable *places, const MDB_val *key, const MDB_val *value);
+/* What COMMIT records behind the checkpoint say. 0 or a negative errno. */
+int tool_places_replay(tool *t);
+/* Sorted by group and partition. Given: g_ptr_array_unref. */
+GPtrArray *tool_places_list(const tool *t);
 
 /* ---- tool-print.c: rows of JSON, numbers for people ---- */
 GString *tool_row(const char *kind); /* begins a row */
