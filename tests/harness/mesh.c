@@ -834,6 +834,31 @@ mesh_settle_why(mesh_sub *s, uint32_t i, uint32_t outcome, const char *reason)
     mesh_on_lane(s->c->m, s->c->lane, settle_on_lane, &p);
 }
 
+typedef struct settling_many {
+    mesh_client *c;
+    emesh_settle *items;
+    uint32_t n;
+} settling_many;
+
+static void
+settle_many_on_lane(void *ctx)
+{
+    settling_many *p = ctx;
+
+    emesh_client_service.settle(p->c->session, p->items, p->n);
+}
+
+void
+mesh_settle_many(mesh_sub *s, uint32_t from, uint32_t n, uint32_t outcome)
+{
+    g_autofree emesh_settle *items = g_new0(emesh_settle, n);
+    settling_many p = { s->c, items, n };
+
+    for (uint32_t i = 0; i < n; i++)
+        items[i] = (emesh_settle){ .id = mesh_delivery_id(s, from + i), .outcome = outcome };
+    mesh_on_lane(s->c->m, s->c->lane, settle_many_on_lane, &p);
+}
+
 typedef struct staling {
     mesh *m;
     uint32_t lane;

@@ -61,6 +61,8 @@ uint32_t mesh_attempt(mesh_sub *s, uint32_t i);
 char *mesh_attr(mesh_sub *s, uint32_t i, const char *name);
 int64_t mesh_delivered_us(mesh_sub *s, uint32_t i);
 void mesh_settle(mesh_sub *s, uint32_t i, uint32_t outcome, uint32_t delay_ms);
+/* Deliveries [from, from + n) in one call. */
+void mesh_settle_many(mesh_sub *s, uint32_t from, uint32_t n, uint32_t outcome);
 void mesh_settle_why(mesh_sub *s, uint32_t i, uint32_t outcome, const char *reason);
 /* The i-th delivery's id, and a settle of whatever id: of an earlier life, say. */
 uint64_t mesh_delivery_id(mesh_sub *s, uint32_t i);

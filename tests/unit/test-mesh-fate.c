@@ -214,8 +214,7 @@ test_member_that_is_down(void)
 
     mesh_publish(c, "t", "a", 10, 10);
     mesh_deliveries(down, 10);
-    for (uint32_t i = 0; i < 10; i++)
-        mesh_settle(down, i, EMESH_SETTLE_RETRY, 0);
+    mesh_settle_many(down, 0, 10, EMESH_SETTLE_RETRY);
     mesh_deliveries(down, 11); /* a second later, one to see */
     mesh_settle(down, 10, EMESH_SETTLE_RETRY, 0);
     good = mesh_subscribe(d, "t", "g", EMESH_SUB_SHARED, 10, true);
