@@ -31,6 +31,7 @@ emesh_consumer_join(emesh_bus_lane *here, const emesh_mail *mail)
 
     c->sub = sub;
     c->number = ++sub->numbers;
+    sub->ordered |= c->ordered;
     g_ptr_array_add(sub->consumers, c);
     if (sub->state == EMESH_SUB_OPEN && !sub->ending)
         emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */

@@ -61,7 +61,7 @@ emesh_sub_custody(emesh_sub *sub)
 {
     uint16_t place;
 
-    if (sub->alone || sub->keeps || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
+    if (sub->alone || sub->keeps || sub->ordered || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
         !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
         return;
     for (uint32_t i = 0; i < sub->windows->len; i++) {

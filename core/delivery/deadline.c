@@ -15,7 +15,7 @@ emesh_offer_deadline(emesh_sub *sub, emesh_slot *slot, uint64_t wait_ns)
 
     if (wait_ns == 0)
         wait_ns = sub->rule.ack_timeout_ns;
-    if (wait_ns == 0)
+    if (wait_ns == 0 && !sub->ordered) /* a key must not wait as long as a protocol may */
         wait_ns = slot->consumer->ack_timeout_ns;
     if (wait_ns == 0)
         wait_ns = ACK_TIMEOUT_NS;

@@ -8,6 +8,7 @@
 
 #define SUSPECT_WAIT_NS UINT64_C(1000000000)
 #define SUSPECT_MOST (3 * EMESH_SLOT_SUSPECT_ONE) /* cuts until an event is a killer */
+#define ORDERED_MOST_NS (30 * UINT64_C(1000000000))
 #define PARK_ABOVE_NS (8u * UINT64_C(1000000000)) /* shorter waits stay in the window */
 
 const char *
@@ -38,6 +39,8 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
         else
             i++;
     }
+    if (sub->ordered)
+        emesh_order_settled(sub, index);
     if (!emesh_slots_settle(&sub->slots, window, index) && !committed && !sub->alone &&
         emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
         g_array_append_val(sub->commits, one);
@@ -58,7 +61,7 @@ backoff(const emesh_sub *sub, uint32_t attempts)
 static bool
 can_park(const emesh_sub *sub)
 {
-    return !sub->alone && emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
+    return !sub->alone && !sub->ordered && emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
            emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY);
 }
 
@@ -90,6 +93,8 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
     }
     if (cause == EMESH_CAUSE_REJECTED || cause == EMESH_CAUSE_UNFIT ||
         slot->attempt >= sub->rule.attempts) {
+        if (sub->ordered)
+            emesh_order_failed(sub, index);
         emesh_slot_bury(sub, index, cause, error);
         return;
     }
@@ -101,7 +106,10 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
     remember(sub, slot);
     slot->attempt++;
     sub->retried++;
-    emesh_sub_wait(sub, index, wait);
+    if (!sub->ordered)
+        emesh_sub_wait(sub, index, wait);
+    else if (emesh_order_failed(sub, index))
+        emesh_sub_wait(sub, index, MIN(wait, ORDERED_MOST_NS));
 }
 
 /* Two more subscribers may meet it, each alone with it. */
@@ -124,7 +132,8 @@ emesh_slot_suspect(emesh_sub *sub, uint32_t index)
     remember(sub, slot);
     slot->attempt++;
     sub->retried++;
-    emesh_sub_wait(sub, index, SUSPECT_WAIT_NS);
+    if (!sub->ordered || emesh_order_failed(sub, index))
+        emesh_sub_wait(sub, index, SUSPECT_WAIT_NS);
 }
 
 bool

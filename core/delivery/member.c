@@ -139,6 +139,7 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
     c->member = m;
     c->attach = m->attach;
     c->inst = m->session->inst;
+    c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
     c->ack_timeout_ns = m->ack_timeout_ns;
     c->window_events = m->window_events;
     c->window_bytes = m->window_bytes;
@@ -167,8 +168,8 @@ refuse(const emesh_subscribe *spec, int32_t *code)
         return "this daemon does not filter yet";
     if (spec->push_to.len > 0)
         return "no running instance pushes to URLs";
-    if ((spec->flags & (EMESH_SUB_PATTERN | EMESH_SUB_ORDERED)) != 0)
-        return "this daemon does not match topic patterns or keep key order yet";
+    if ((spec->flags & EMESH_SUB_PATTERN) != 0)
+        return "this daemon does not match topic patterns yet";
     *code = EMESH_OK;
     return NULL;
 }

@@ -43,6 +43,14 @@ pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index)
     return best;
 }
 
+static emesh_consumer *
+by_itself(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot, uint32_t index)
+{
+    uint64_t now = emesh_worker_now(sub->owner->lane->worker);
+
+    return may_have(sub, c, slot, index) && emesh_consumer_has_credit(sub, c, now) ? c : NULL;
+}
+
 static void
 link_open(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
 {
@@ -73,6 +81,8 @@ emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
     c->open_events--;
     c->open_bytes -= slot->bytes;
     c->sole = false;
+    if (sub->ordered)
+        emesh_order_closed(sub, slot);
     slot->prev = slot->next = 0;
     slot->consumer = NULL;
 }
@@ -112,6 +122,8 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
         c->sole = true;
         sub->clearing = NULL;
     }
+    if (sub->ordered)
+        emesh_order_offered(sub, index, c);
     sub->delivered++;
     mail = emesh_mail_to(sub->owner->lane, c->home, emesh_member_offer, c->member);
     mail->event = emesh_event_ref(slot->event);
@@ -133,12 +145,16 @@ emesh_sub_offer(emesh_sub *sub)
     while (sub->slots.ready > 0) {
         uint32_t index = emesh_slots_pop_ready(&sub->slots) - 1;
         emesh_slot *slot = emesh_slot_at(&sub->slots, index);
-        emesh_consumer *c;
+        emesh_consumer *c, *only = NULL;
 
         if (emesh_slot_expired(sub, index))
             continue;
-        c = pick(sub, slot, index);
-        if (c != NULL) {
+        if (sub->ordered && emesh_order_may(sub, index, &only) == EMESH_ORDER_HELD)
+            continue;
+        c = only != NULL ? by_itself(sub, only, slot, index) : pick(sub, slot, index);
+        if (c == NULL && only != NULL) {
+            emesh_order_hold(sub, index); /* the key goes on when its member acknowledges */
+        } else if (c != NULL) {
             offer_to(sub, c, slot, index);
         } else if ((slot->flags & (EMESH_SLOT_UNFIT | EMESH_SLOT_SUSPECT)) != 0) {
             if ((slot->flags & EMESH_SLOT_SUSPECT) != 0 && sub->clearing == NULL &&

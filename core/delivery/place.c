@@ -29,6 +29,7 @@ placed_run(emesh_job *job)
     sub->options = p->options;
     g_free((char *)(uintptr_t)sub->rule.dead_letter_store);
     sub->rule = p->rule;
+    sub->ordered |= p->rule.ordered != 0;
     sub->start = p->start;
     emesh_sub_placed(sub, p->code, p->why);
     g_free(p->why);

@@ -160,6 +160,7 @@ sub_free(emesh_sub *sub)
     g_array_unref(sub->ended);
     g_ptr_array_unref(sub->stows);
     g_array_unref(sub->unfit);
+    emesh_order_clear(sub);
     g_free((char *)(uintptr_t)sub->rule.dead_letter_store);
     if (sub->options != NULL)
         emesh_config_unref(sub->options);
@@ -356,6 +357,7 @@ close_reader(emesh_sub *sub)
         emesh_positions_save(&sub->save);
     for (uint32_t i = 0; i < sub->consumers->len; i++)
         emesh_consumer_return_all(sub->consumers->pdata[i], false); /* before their slots go */
+    emesh_order_clear(sub);
     for (uint32_t i = 0; i < sub->windows->len; i++)
         emesh_slots_forget(&sub->slots, sub->windows->pdata[i]);
     g_array_set_size(sub->waiting, 0);
@@ -432,6 +434,8 @@ emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
         emesh_slot *slot = emesh_slot_at(&sub->slots, at);
         if (slot->state == EMESH_SLOT_OFFERED)
             emesh_consumer_close_offer(sub, slot);
+        if (sub->ordered)
+            emesh_order_forget(sub, at);
         if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
             (slot->flags & EMESH_SLOT_KEEPING) != 0)
             emesh_stow_forget(sub, at);

@@ -19,6 +19,7 @@ typedef enum emesh_cause {
 const char *emesh_cause_name(emesh_cause cause);
 
 typedef struct emesh_stow emesh_stow; /* stow.c */
+typedef struct emesh_order_key emesh_order_key; /* order.c */
 
 typedef struct emesh_unfit { /* the protocol instance cannot carry the slot's event */
     uint32_t index;
@@ -61,6 +62,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;
     bool answered, leaving, gone_sent;
+    bool ordered;              /* asked for order by key */
     bool alone;
     char *topic_name;          /* for the join only */
     char *group;
@@ -81,6 +83,7 @@ struct emesh_sub {
     char *group;               /* "" when alone */
     bool alone;                /* broadcasting: reads by itself, commits nothing */
     bool keeps;                /* core keeps the positions: plain store */
+    bool ordered;              /* by key, also across redelivery */
     bool forget, ending, pausing;
     emesh_topic_waiter waiter; /* PAUSED */
     emesh_alarm again;         /* PAUSED: asks for the topic again */
@@ -108,6 +111,7 @@ struct emesh_sub {
     GPtrArray *stows;          /* emesh_stow: PARKING and BURYING slots, and some forgotten ones */
     uint32_t stowing;          /* of them at the store, or waiting for a topic */
     GArray *unfit;             /* emesh_unfit */
+    GHashTable *keys;          /* ordered: emesh_order_key of keys with something open or held */
     emesh_consumer *clearing;  /* gets nothing more until it is empty, for a suspect event */
     uint64_t outcomes;         /* the last ones, a bit each, 1 = failed */
     uint32_t n_outcomes;
@@ -175,6 +179,17 @@ bool emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t inde
 void emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed);
 /* Settles an event whose time is over. */
 bool emesh_slot_expired(emesh_sub *sub, uint32_t index);
+/* order.c: only of an ordered subscription. may: before an offer; only: to nobody else */
+typedef enum emesh_order_verdict { EMESH_ORDER_GO, EMESH_ORDER_HELD } emesh_order_verdict;
+emesh_order_verdict emesh_order_may(emesh_sub *sub, uint32_t index, emesh_consumer **only);
+void emesh_order_hold(emesh_sub *sub, uint32_t index); /* until the key moves */
+void emesh_order_offered(emesh_sub *sub, uint32_t index, emesh_consumer *consumer);
+void emesh_order_closed(emesh_sub *sub, const emesh_slot *slot); /* an offer came back, however */
+/* It is tried again, and its key waits. False: it waits itself, behind one that failed before. */
+bool emesh_order_failed(emesh_sub *sub, uint32_t index);
+void emesh_order_settled(emesh_sub *sub, uint32_t index);
+void emesh_order_forget(emesh_sub *sub, uint32_t index);
+void emesh_order_clear(emesh_sub *sub);
 /* stow.c: writes a slot's event to the group's inbox (after wait_ns) or to its dead letters, then
  * settles it. */
 void emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns);

@@ -9,6 +9,7 @@
  *   OFFERED → PARKING → SETTLED      an attempt failed; the next comes from the group's inbox
  *   OFFERED → BURYING → SETTLED      the last attempt failed: a dead letter
  *   READY → SETTLED                  expired
+ *   READY → HELD → READY             ordered, and an earlier event of its key is not through
  */
 #pragma once
 #include "event/event.h"
@@ -19,6 +20,7 @@
 typedef enum emesh_slot_state {
     EMESH_SLOT_FREE,
     EMESH_SLOT_READY,
+    EMESH_SLOT_HELD,
     EMESH_SLOT_OFFERED,
     EMESH_SLOT_WAITING,
     EMESH_SLOT_PARKING,

@@ -18,7 +18,8 @@
 #endif
 
 #define SOON "attempts = 3\nretry-wait = 1ms\nretry-wait-max = 1ms\n"
-#define RULES "[group g]\n" SOON "[group %DLQ%*]\nstart = earliest\n[group admin]\nstart = earliest\n"
+#define RULES                                                                                      \
+    "[group g]\n" SOON "[group %DLQ%*]\nstart = earliest\n[group admin]\nstart = earliest\n"
 
 const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* of the store linked in */
 
@@ -163,8 +164,8 @@ test_expired(void)
     mesh_free(m);
 }
 
-/* An event whose subscribers' connections break is met by each of the next alone; the third time it is
- * buried. Its neighbours are delivered once. */
+/* An event whose subscribers' connections break is met by each of the next alone; the third time it
+ * is buried. Its neighbours are delivered once. */
 static void
 test_killed_sessions(void)
 {
@@ -221,6 +222,49 @@ test_member_that_is_down(void)
     mesh_deliveries(good, 10);
     for (uint32_t i = 0; i < 10; i++)
         g_assert_cmpuint(mesh_attempt(good, i), <=, 2);
+    mesh_free(m);
+}
+
+/* One key, three members: what failed comes first again, and then the rest in order; other keys do
+ * not wait for it. */
+static void
+test_order_by_key(void)
+{
+    mesh *m = up("[group g]\norder = key\nretry-wait = 300ms\nretry-wait-max = 300ms\n", NULL);
+    mesh_client *p = mesh_client_new(m, 0), *c[3];
+    mesh_sub *sub[3];
+    uint32_t had[3] = { 0 }, next = 0, other = 0, failed = 0;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        c[i] = mesh_client_new(m, i);
+        sub[i] = mesh_subscribe(c[i], "t", "g", EMESH_SUB_SHARED, 10, false);
+    }
+    for (uint32_t i = 0; i < 30; i++) {
+        g_autofree char *k = g_strdup_printf("k%02u-", i), *l = g_strdup_printf("l%02u-", i);
+        mesh_publish_attr(p, "t", k, "partitionkey", "one");
+        mesh_publish_attr(p, "t", l, "partitionkey", "other");
+    }
+    while (next < 30 || other < 30) {
+        for (uint32_t i = 0; i < 3; i++) {
+            for (; had[i] < mesh_n_deliveries(sub[i]); had[i]++) {
+                const char *id = mesh_delivered(sub[i], had[i]);
+                uint32_t n = (uint32_t)atoi(id + 1);
+                bool fails = id[0] == 'k' && n % 10 == 3 && mesh_attempt(sub[i], had[i]) == 1;
+                if (id[0] == 'k' && !fails && n == next)
+                    next++;
+                else if (id[0] == 'l')
+                    g_assert_cmpuint(n, ==, other++);
+                failed += fails;
+                mesh_settle(sub[i], had[i],
+                            fails                       ? EMESH_SETTLE_RETRY
+                            : id[0] == 'k' && n >= next ? EMESH_SETTLE_RETURN
+                                                        : EMESH_SETTLE_DONE,
+                            0);
+            }
+        }
+        g_main_context_iteration(NULL, FALSE);
+    }
+    g_assert_cmpuint(failed, ==, 3);
     mesh_free(m);
 }
 
@@ -358,6 +402,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/expired", test_expired);
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
+    g_test_add_func("/fate/order-by-key", test_order_by_key);
 #ifdef STORE_DELAYS
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
