@@ -177,7 +177,8 @@ gather_rec(sa_gather *g, sa_rec *rec, uint64_t lsn, uint32_t pad)
     head.lag = lag < UINT32_MAX ? (uint32_t)lag : UINT32_MAX;
     rec->lsn = lsn;
     sa_rec_head_write(rec->head, &head, g->store->salt);
-    piece(g, rec->head - pad, SA_RECORD_HEAD + pad + (rec->held ? SA_HOLD_HEAD : 0));
+    piece(g, rec->zero + (sizeof rec->zero - pad),
+          SA_RECORD_HEAD + pad + (rec->held ? SA_HOLD_HEAD : 0));
     piece(g, rec->first, rec->first_len);
     for (uint32_t i = 0; i < rec->n_data; i++)
         piece(g, rec->data[i].ptr, rec->data[i].len);
