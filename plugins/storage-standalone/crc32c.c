@@ -54,6 +54,8 @@ crc_hard(uint32_t crc, const uint8_t *p, size_t n)
 uint32_t
 sa_crc32c(uint32_t crc, const void *bytes, size_t n)
 {
+    if (n == 0)
+        return crc; /* bytes may be NULL */
     if (__builtin_cpu_supports("sse4.2"))
         return crc_hard(crc, bytes, n);
     return sa_crc32c_soft(crc, bytes, n);
