@@ -143,7 +143,8 @@ publish(world *w, struct emesh_topic *const topics[TOPICS])
 {
     burst b = { .w = w };
     const emesh_event *events[BATCH];
-    uint32_t topic = (uint32_t)g_rand_int_range(w->rand, 0, TOPICS);
+    uint32_t any = (uint32_t)g_rand_int_range(w->rand, 0, 2 * TOPICS);
+    uint32_t topic = MIN(any, T_BRIEF); /* most is brief: files are half dead soon, and merged */
     uint32_t n = (uint32_t)g_rand_int_range(w->rand, 1, BATCH + 1);
     size_t size = (size_t)g_rand_int_range(w->rand, 10, 3000);
     for (uint32_t i = 0; i < n; i++) {
@@ -205,6 +206,8 @@ live(world *w)
         wait_answered(w, WINDOW);
         if (g_rand_int_range(w->rand, 0, 6) == 0)
             acknowledge(w, g);
+        if (i % 20 == 19)
+            sa_keeper_retain(store_host_store(w->h)); /* not once a second: so that there are merges */
         if (g_rand_int_range(w->rand, 0, 8) == 0)
             g_usleep((gulong)g_rand_int_range(w->rand, 0, 4000));
     }
