@@ -117,7 +117,8 @@ def build_shipped(include, folder):
     libraries = subprocess.run(["pkg-config", "--libs", "glib-2.0", "lmdb"], check=True,
                                capture_output=True, text=True).stdout.split()
     for name in SHIPPED:
-        commands = [c for c in all_commands if c["output"].startswith(f"plugins/{name}/")]
+        commands = [c for c in all_commands if c["output"].startswith(f"plugins/{name}/")
+                    and "-tool" not in c["output"]]  # its program is no plugin
         jobs = [(c, folder / f"{name}-{i}.o") for i, c in enumerate(commands)]
         with ThreadPoolExecutor(2) as pool:
             for _ in pool.map(lambda j: run(variant(j[0]["command"], include, j[1]), cwd=BUILD),

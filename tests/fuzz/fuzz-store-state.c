@@ -27,6 +27,8 @@ typedef struct model_topic {
 
 typedef struct model {
     store_host *h;
+    sa_io io;
+    pthread_mutex_t removing; /* held while the folder is copied: a copy takes its time, a crash none */
     char *dir;
     model_topic topics[TOPICS];
     uint32_t epoch;
@@ -43,13 +45,23 @@ next(model *m)
     return m->in < m->end ? *m->in++ : 0;
 }
 
+static int
+remove_file(void *ctx, int dir, const char *name)
+{
+    model *m = ctx;
+    pthread_mutex_lock(&m->removing);
+    int rc = sa_io_posix.unlink(NULL, dir, name);
+    pthread_mutex_unlock(&m->removing);
+    return rc;
+}
+
 static void
 open_store(model *m)
 {
     sa_options opt = store_host_options();
     opt.checkpoint_ns = 3600000000000u; /* the index is written at start and stop alone */
     m->h = store_host_new(m->dir, 1);
-    if (store_host_open(m->h, &opt, NULL) != EMESH_OK)
+    if (store_host_open(m->h, &opt, &m->io) != EMESH_OK)
         g_error("the store does not open: %s", store_host_text(m->h));
     g_assert_cmpuint(store_host_store(m->h)->stats.damaged, ==, 0);
     for (uint32_t i = 0; i < TOPICS; i++)
@@ -196,12 +208,15 @@ reopen(model *m, bool lose_index)
     check(m);
 }
 
-/* What a kill leaves: nothing is written between two steps but by the keeper, which only closes
- * segments. */
+/* What a kill leaves. Nothing is written between two steps but by the keeper, which closes segments,
+ * and merges and removes them. */
 static void
 crash(model *m)
 {
-    char *left = folder_copy(m->dir), *old = m->dir;
+    char *old = m->dir, *left;
+    pthread_mutex_lock(&m->removing);
+    left = folder_copy(m->dir);
+    pthread_mutex_unlock(&m->removing);
     close_store(m);
     folder_remove(old);
     g_free(old);
@@ -250,11 +265,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     m->in = data;
     m->end = data + size;
     m->dir = folder_make_fast();
+    m->io = sa_io_posix;
+    m->io.ctx = m;
+    m->io.unlink = remove_file;
+    pthread_mutex_init(&m->removing, NULL);
     open_store(m);
     for (uint32_t i = 0; i < STEPS && m->in < m->end; i++)
         step(m);
     check(m);
     close_store(m);
+    pthread_mutex_destroy(&m->removing);
     folder_remove(m->dir);
     g_free(m->dir);
     return 0;
