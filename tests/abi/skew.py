@@ -176,8 +176,8 @@ def report(number, name, test, *args):
         print("# " + str(error).replace("\n", "\n# "), flush=True)
 
 
-def await_frames(connection, cmd, wanted):
-    """The first `wanted` frames with this command."""
+def await_frames(connection, cmd, wanted, ack=False):
+    """The first `wanted` frames with this command; ack: acknowledged as they come."""
     got = []
     until = time.monotonic() + 60
     while len(got) < wanted:
@@ -186,7 +186,10 @@ def await_frames(connection, cmd, wanted):
         select.select([connection.socket], [], [], 0.2)
         frames = connection.receive()
         assert frames is not None, (cmd, len(got))
-        got += [(h, b) for h, b in frames if h["cmd"] == cmd]
+        new = [(h, b) for h, b in frames if h["cmd"] == cmd]
+        for header, body in new if ack else []:
+            connection.unsent += wire.frame(f"{cmd}_ACK", header["seq"], body)
+        got += new
     return got
 
 
@@ -204,11 +207,9 @@ def carry_shipped(daemon_path, plugins):
         acks = await_frames(writer, "ASYNC_MESSAGE_TO_SERVER_ACK", EVENTS)
         assert sorted(h["seq"] for h, _ in acks) == sorted(f"s{i}" for i in range(EVENTS))
         assert all(h["code"] == 0 for h, _ in acks), acks[0]
-        pushes = await_frames(reader, "ASYNC_MESSAGE_TO_CLIENT", EVENTS)
+        pushes = await_frames(reader, "ASYNC_MESSAGE_TO_CLIENT", EVENTS, ack=True)
         texts = [json.loads(b)["body"] for _, b in pushes]
         assert texts == [f"event {i}" for i in range(EVENTS)], texts[:5]
-        for header, body in pushes:
-            reader.unsent += wire.frame("ASYNC_MESSAGE_TO_CLIENT_ACK", header["seq"], body)
         assert reader.flush()
         rows = daemon.ctl("topic", "list")
         assert any(row.get("topic", row.get("name")) == "orders" for row in rows), rows
