@@ -50,6 +50,8 @@ uint32_t store_host_append(store_host *h, uint32_t lane, struct emesh_topic *top
 /* The same for events that the test made. */
 uint32_t store_host_append_events(store_host *h, uint32_t lane, struct emesh_topic *topic,
                                   const emesh_event *const *events, uint32_t n, uint32_t level);
+/* And for appends, all of them as the test made them. */
+uint32_t store_host_append_items(store_host *h, uint32_t lane, emesh_append *items, uint32_t n);
 /* Does not wait: see store_host_results(). */
 void store_host_append_async(store_host *h, uint32_t lane, struct emesh_topic *topic,
                              const char *prefix, uint64_t first, uint32_t n, size_t size,
@@ -98,8 +100,6 @@ uint32_t store_host_inbox(const store_reader *r);
 void store_host_commit_inbox(store_reader *r, emesh_position position, uint32_t outcome,
                              uint32_t attempts, uint32_t epoch);
 emesh_cursor *store_host_cursor(store_reader *r);
-/* Appends as the test made them; waits for all results. Returns how many have code 0. */
-uint32_t store_host_append_items(store_host *h, uint32_t lane, emesh_append *items, uint32_t n);
 void store_host_begin(store_reader *r, uint32_t epoch, const emesh_start *start);
 void store_host_reader_close(store_reader *r);
 
