@@ -5,6 +5,7 @@
  * topic and of a thousand in turn, by one cursor and by a hundred. Prints rate, CPU and reads of the
  * log an event. Arguments: thousands of events (400), folder (a new one, deleted at the end).
  */
+#include "folder-of.h"
 #include "harness/store-host.h"
 #include "cursor.h"
 #include "lane.h"
@@ -223,21 +224,8 @@ up(bench *b, uint32_t n_topics)
 static void
 down(bench *b)
 {
-    for (uint32_t i = 0; i < b->n_topics; i++)
-        sa_topic_close(NULL, b->topics[i]);
-    g_free(b->topics);
+    store_host_topics_close(b->topics, b->n_topics);
     store_host_close(b->h);
-}
-
-static void
-clear(const char *dir)
-{
-    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
-    for (const char *name; d != NULL && (name = g_dir_read_name(d)) != NULL;) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-        clear(path);
-        g_remove(path);
-    }
 }
 
 static void
@@ -259,7 +247,7 @@ one_topic(bench *b)
     up(b, 1);
     drain(b, "cold, 100 cursors", FAN, 0);
     down(b);
-    clear(b->dir);
+    folder_clear(b->dir);
 }
 
 static void
@@ -279,7 +267,7 @@ many_topics(bench *b)
     drain(b, "cold, 100 of 1,000 at once", FAN, 7);
     drain(b, "hot, 100 of 1,000 at once", FAN, 7);
     down(b);
-    clear(b->dir);
+    folder_clear(b->dir);
 }
 
 int

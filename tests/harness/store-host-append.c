@@ -43,6 +43,14 @@ store_host_topics(store_host *h, const char *prefix, uint32_t n)
     return topics;
 }
 
+void
+store_host_topics_close(struct emesh_topic **topics, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        sa_topic_close(NULL, topics[i]);
+    g_free(topics);
+}
+
 struct emesh_topic *
 store_host_topic(store_host *h, const char *name, uint32_t level, uint64_t age_ms, uint64_t bytes)
 {

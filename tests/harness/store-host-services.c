@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See store-host.h. What the store gets from its host: clock, loop and pool, where operations end, and
- * where it reports and logs to. Any thread.
+ * See store-host.h. What the store gets from its host: clock, loop and pool, where operations end,
+ * and where it reports and logs to. Any thread.
  */
 #include "harness/store-host-inside.h"
 
@@ -178,6 +178,25 @@ uint32_t
 store_host_health(const store_host *h)
 {
     return __atomic_load_n(&h->health, __ATOMIC_RELAXED);
+}
+
+typedef struct wanted {
+    const store_host *h;
+    uint32_t health;
+} wanted;
+
+static bool
+healthy(void *ctx)
+{
+    const wanted *w = ctx;
+    return store_host_health(w->h) == w->health;
+}
+
+void
+store_host_await_health(store_host *h, uint32_t health)
+{
+    wanted w = { h, health };
+    store_host_wait(h, healthy, &w);
 }
 
 uint32_t

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See store-host.h. The life of the host and of the store in it, and what runs on a lane: the test's
- * thread, which waits for each.
+ * See store-host.h. The life of the host and of the store in it, what runs on a lane, and waiting.
+ * The test's thread.
  */
 #include "harness/store-host-inside.h"
+#include "folder-of.h"
 #include "lane.h"
 
 #include <errno.h>
@@ -20,6 +21,18 @@ store_host_wait(store_host *h, bool (*done)(void *ctx), void *ctx)
             g_error("the store did not do in 30 s what the test waits for");
     }
     pthread_mutex_unlock(&h->lock);
+}
+
+/* The store tells nobody when it counts: this one polls. */
+void
+store_host_await(const _Atomic uint64_t *counter, uint64_t least)
+{
+    gint64 end = g_get_monotonic_time() + 30 * G_TIME_SPAN_SECOND;
+    for (uint64_t now; (now = atomic_load(counter)) < least; g_usleep(1000)) {
+        if (g_get_monotonic_time() > end)
+            g_error("a counter of the store is %llu after 30 s, the test waits for %llu",
+                    (unsigned long long)now, (unsigned long long)least);
+    }
 }
 
 static bool
@@ -212,4 +225,14 @@ store_host_close(store_host *h)
     store_host_wait(h, no_work, h);
     sa_store_free(h->store);
     h->store = NULL;
+}
+
+void
+store_host_end(store_host *h)
+{
+    g_autofree char *dir = g_strdup(h->dir);
+    if (h->store != NULL)
+        store_host_close(h);
+    store_host_free(h);
+    folder_remove(dir);
 }

@@ -24,9 +24,15 @@ const char *store_host_text(const store_host *h);
 sa_store *store_host_store(store_host *h);
 /* Readers closed, lanes detached; orderly stop; freed. */
 void store_host_close(store_host *h);
+/* Closed if it is open, freed, and its folder removed. */
+void store_host_end(store_host *h);
 /* Turns the clock of the store (both, by ms). */
 void store_host_shift(store_host *h, int64_t wall_ms, int64_t mono_ms);
 uint32_t store_host_health(const store_host *h); /* of the last report */
+/* Waits until health is what was reported last. */
+void store_host_await_health(store_host *h, uint32_t health);
+/* Waits until a counter of the store is at least that. */
+void store_host_await(const _Atomic uint64_t *counter, uint64_t least);
 uint32_t store_host_logged(store_host *h, const char *part); /* lines with this in them */
 
 /* spec as given; name, level and create are filled here. */
@@ -37,6 +43,7 @@ int32_t store_host_topic_code(store_host *h, const emesh_topic_spec *spec,
 
 /* Topics PREFIX0 … of level os, opened all at once. */
 struct emesh_topic **store_host_topics(store_host *h, const char *prefix, uint32_t n);
+void store_host_topics_close(struct emesh_topic **topics, uint32_t n); /* and freed */
 
 /* ids are PREFIX and a number from first on; data is size bytes that depend on the id. */
 const emesh_event *store_host_event(const char *prefix, uint64_t number, size_t size);

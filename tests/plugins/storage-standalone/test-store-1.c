@@ -453,8 +453,7 @@ one_world(uint32_t states, counts *c)
         cut_disk_free(w.disk);
     }
     *c = w.counts;
-    store_host_free(w.h);
-    folder_remove(w.dir);
+    store_host_end(w.h);
     g_free(w.dir);
     g_array_unref(w.facts);
     g_array_unref(w.commits);

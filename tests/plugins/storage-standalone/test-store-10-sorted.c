@@ -52,9 +52,7 @@ open_store(world *w, uint64_t clean_rate)
 static void
 close_store(world *w)
 {
-    for (uint32_t i = 0; i < w->n_topics; i++)
-        sa_topic_close(NULL, w->topics[i]);
-    g_free(w->topics);
+    store_host_topics_close(w->topics, w->n_topics);
     store_host_close(w->h);
 }
 
@@ -79,8 +77,7 @@ static void
 world_end(world *w)
 {
     close_store(w);
-    store_host_free(w->h);
-    folder_remove(w->dir);
+    store_host_end(w->h);
     g_free(w->dir);
 }
 

@@ -64,23 +64,10 @@ fill(store_host *h, const sa_options *opt, uint32_t n, uint32_t rounds)
         g_assert_cmpuint(store_host_append_items(h, 0, items, n), ==, n);
         emesh_event_unref(event);
     }
-    for (uint32_t i = 0; i < n; i++)
-        sa_topic_close(NULL, topics[i]);
-    g_free(topics);
+    store_host_topics_close(topics, n);
     store_host_close(h);
     g_assert_cmpint(store_host_open(h, opt, NULL), ==, EMESH_OK);
     return store_host_topics(h, "t", n);
-}
-
-static void
-end(store_host *h, struct emesh_topic **topics, uint32_t n, const char *dir)
-{
-    for (uint32_t i = 0; i < n; i++)
-        sa_topic_close(NULL, topics[i]);
-    g_free(topics);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
 }
 
 static sa_options
@@ -121,7 +108,8 @@ test_apart(void)
     }
     check_cost(h, from, "all of 1,000 at once", (double)TOPICS * ROUNDS, 1.5, 1100);
     g_assert_cmpuint(store_host_store(h)->stats.shared_loads, ==, 0);
-    end(h, topics, TOPICS, dir);
+    store_host_topics_close(topics, TOPICS);
+    store_host_end(h);
 }
 
 /* Ten topics: neighbours are near each other, 40 of them come with one read. */
@@ -139,7 +127,8 @@ test_near(void)
     check_events(r, 1200);
     store_host_reader_close(r);
     check_cost(h, from, "one of ten", 1200, 1.0 / 25, 8000);
-    end(h, topics, 10, dir);
+    store_host_topics_close(topics, 10);
+    store_host_end(h);
 }
 
 /* A hundred groups of a topic at once read it as often as one does. */
@@ -166,7 +155,8 @@ test_groups(void)
         store_host_reader_close(r[i]);
     }
     check_cost(h, from, "100 groups of one of ten", 1200.0 * GROUPS, 1.0 / 2000, 90);
-    end(h, topics, 10, dir);
+    store_host_topics_close(topics, 10);
+    store_host_end(h);
 }
 
 int

@@ -114,22 +114,16 @@ test_topics(void)
     struct emesh_topic *none;
     g_assert_cmpint(store_host_topic_code(h, &one_more, &none), ==, EMESH_E_DENIED);
     g_assert_nonnull(strstr(store_host_text(h), "max-partitions"));
-    for (uint32_t i = 0; i < TOPICS; i++)
-        sa_topic_close(NULL, topics[i]);
-    g_free(topics);
+    store_host_topics_close(topics, TOPICS);
     store_host_close(h);
     g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
     topics = store_host_topics(h, "topic-", TOPICS);
     for (uint32_t i = 0; i < TOPICS; i += 997)
         check_topic(h, topics[i]);
     g_assert_cmpuint(descriptors(), <=, 80);
-    for (uint32_t i = 0; i < TOPICS; i++)
-        sa_topic_close(NULL, topics[i]);
-    g_free(topics);
+    store_host_topics_close(topics, TOPICS);
     emesh_event_unref(event);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 int

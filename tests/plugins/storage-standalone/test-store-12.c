@@ -157,9 +157,7 @@ one_run(bool slow, uint32_t rounds)
         g_assert_cmpuint(m->beside, >, rounds * EACH / 2);
     sa_topic_close(NULL, m->os);
     sa_topic_close(NULL, m->synced);
-    store_host_close(m->h);
-    store_host_free(m->h);
-    folder_remove(dir);
+    store_host_end(m->h);
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->wake);
     g_free(m->sent);

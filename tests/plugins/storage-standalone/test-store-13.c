@@ -203,10 +203,8 @@ test_storm(void)
         g_assert_cmpint(median, <=, 10000);
     g_assert_cmpint(worst, <, 2000000); /* a process that gets no time is no fault of the store */
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
+    store_host_end(h);
     munmap(s, sizeof *s);
-    folder_remove(dir);
 }
 
 /* ---- poison ---- */
@@ -274,10 +272,8 @@ test_poison(void)
     g_assert_cmpuint(store_host_n(r), ==, 1);
     g_assert_cmpuint(store_host_offset(r, 0), ==, 0);
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
+    store_host_end(h);
     munmap(s, sizeof *s);
-    folder_remove(dir);
 }
 
 int

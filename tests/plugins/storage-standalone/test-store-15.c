@@ -93,8 +93,7 @@ test_killed(void)
         struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_OS, 0, 0);
         /* The keeper seals what is synced; the rest is what a start has to look at. */
         g_assert_cmpuint(store_host_append(h, 0, topic, "s", 0, 1, 500, EMESH_LEVEL_SYNCED), ==, 1);
-        while (atomic_load(&store_host_store(h)->stats.sealed) < 10)
-            g_usleep(1000);
+        store_host_await(&store_host_store(h)->stats.sealed, 10);
         folder_die();
     }
     folder_child_ended();
@@ -128,8 +127,7 @@ test_twice(void)
     g_assert_cmpint(store_host_open(b, &opt, NULL), ==, EMESH_OK);
     store_host_close(b);
     store_host_free(a);
-    store_host_free(b);
-    folder_remove(dir);
+    store_host_end(b);
 }
 
 int

@@ -114,8 +114,7 @@ live(const char *dir, bool second)
         settle_golden(h, golden);
         settle_box(h, box);
         g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_TRIM, "golden", NULL, NULL, 7, NULL), ==, 0);
-        while (atomic_load(&store_host_store(h)->stats.sealed) == sealed)
-            g_usleep(1000);
+        store_host_await(&store_host_store(h)->stats.sealed, sealed + 1);
         folder_die();
     }
     sa_topic_close(NULL, golden);
@@ -282,8 +281,7 @@ test_opens(gconstpointer data)
             check_held(h, round == 1);
         store_host_close(h);
     }
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- a version to come ---- */
@@ -340,8 +338,7 @@ test_newer(void)
             g_assert_nonnull(strstr(store_host_text(h), name));
             g_assert_nonnull(strstr(store_host_text(h), "newer"));
         }
-        store_host_free(h);
-        folder_remove(dir);
+        store_host_end(h);
     }
 }
 

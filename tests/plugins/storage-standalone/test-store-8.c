@@ -263,8 +263,7 @@ test_model(void)
     for (uint32_t i = 0; i < TOPICS; i++)
         g_array_unref(w.m[i].when);
     g_rand_free(w.rand);
-    store_host_free(w.h);
-    folder_remove(w.dir);
+    store_host_end(w.h);
     g_free(w.dir);
 }
 

@@ -13,14 +13,6 @@
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
 
-static void
-wait_for(const _Atomic uint64_t *counter, uint64_t least)
-{
-    for (int i = 0; i < 1000 && atomic_load(counter) < least; i++)
-        g_usleep(10000);
-    g_assert_cmpuint(atomic_load(counter), >=, least);
-}
-
 static uint32_t
 count(store_host *h, struct emesh_topic *topic)
 {
@@ -54,21 +46,19 @@ test_running(void)
     g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 20, 100, 0), ==, 20);
     const sa_stats *stats = &store_host_store(h)->stats;
     store_host_shift(h, YEARS_MS, 0);
-    wait_for(&stats->sealed, 1);
+    store_host_await(&stats->sealed, 1);
     g_assert_cmpuint(count(h, topic), ==, 20);
     store_host_shift(h, -YEARS_MS, 0);
     g_assert_cmpuint(store_host_append(h, 0, topic, "e", 20, 1, 100, 0), ==, 1);
     keeper_round();
     g_assert_cmpuint(count(h, topic), ==, 21);
-    wait_for(&stats->sealed, 2);
+    store_host_await(&stats->sealed, 2);
     /* Only the store's own clock counts. */
     store_host_shift(h, -YEARS_MS, 60000);
-    wait_for(&stats->trimmed, 21);
+    store_host_await(&stats->trimmed, 21);
     g_assert_cmpuint(count(h, topic), ==, 0);
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* Publishes, so that there is something to age, and ends in order or not. */
@@ -112,12 +102,10 @@ test_across_stops(void)
     g_assert_cmpuint(count(h, topic), ==, n + 1);
     /* And nothing is for ever, though the wall said years ahead when it was written. */
     store_host_shift(h, 0, 61 * DAY_MS);
-    wait_for(&stats->trimmed, n);
+    store_host_await(&stats->trimmed, n);
     g_assert_cmpuint(count(h, topic), <=, 1); /* the newest lies in a segment that is written to */
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 int

@@ -39,9 +39,7 @@ test_levels(void)
         store_host_reader_close(r);
         sa_topic_close(NULL, topic);
     }
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 static void
@@ -73,9 +71,7 @@ test_restart(void)
         g_assert_cmpuint(store_host_offset(r, i), ==, i);
     }
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* Bodies of all alignments and up to the largest; one byte more is refused. */
@@ -112,9 +108,7 @@ test_sizes(void)
         topic = store_host_topic(h, "sizes", EMESH_LEVEL_OS, 0, 0);
     }
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 typedef struct keyed {
@@ -190,9 +184,7 @@ test_keys(void)
     store_host_records(r, 400);
     store_host_reader_close(r);
     sa_topic_close(NULL, k.topic);
-    store_host_close(k.h);
-    store_host_free(k.h);
-    folder_remove(dir);
+    store_host_end(k.h);
 }
 
 static void
@@ -257,9 +249,7 @@ test_groups(void)
     g_assert_cmpuint(rows->len, ==, 0);
     g_array_unref(rows);
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* A child publishes and dies without a goodbye; what it was told is there. */
@@ -298,9 +288,7 @@ test_killed(void)
     g_assert_cmpstr(store_host_id(r, 0), ==, "e10");
     g_assert_cmpstr(store_host_id(r, 690), ==, "f0");
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* One life of a store that ends without a goodbye, before any checkpoint but the one of its start. */
@@ -351,9 +339,7 @@ test_killed_often(void)
     g_autoptr(GArray) rows = NULL;
     g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_FORGET, "life-0", "life-3", NULL, 0, &rows), ==,
                     EMESH_OK);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- a reader that lacks memory ---- */
@@ -399,9 +385,7 @@ test_no_memory(void)
     store_host_reader_close(r);
     store_host_store(h)->ev = whole;
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* Waits until the index knows all of the log. */
@@ -461,9 +445,7 @@ test_behind_checkpoint(void)
         store_host_caught_up(r);
         g_assert_cmpuint(store_host_n(r), ==, seek ? 0 : 4);
         sa_topic_close(NULL, topic);
-        store_host_close(h);
-        store_host_free(h);
-        folder_remove(dir);
+        store_host_end(h);
     }
 }
 

@@ -23,14 +23,6 @@ typedef struct world {
 } world;
 
 static void
-wait_for(const _Atomic uint64_t *counter, uint64_t least)
-{
-    for (int i = 0; i < 1500 && atomic_load(counter) < least; i++)
-        g_usleep(10000);
-    g_assert_cmpuint(atomic_load(counter), >=, least);
-}
-
-static void
 open_store(world *w)
 {
     g_assert_cmpint(store_host_open(w->h, &w->opt, NULL), ==, EMESH_OK);
@@ -62,8 +54,7 @@ static void
 world_end(world *w)
 {
     close_store(w);
-    store_host_free(w->h);
-    folder_remove(w->dir);
+    store_host_end(w->h);
     g_free(w->dir);
 }
 
@@ -159,7 +150,7 @@ test_merge(void)
     guint cleaned;
     uint64_t before = log_bytes(&w, &cleaned);
     trim_brief(&w, ROUNDS * 40);
-    wait_for(&store_host_store(w.h)->stats.cleaned, 1);
+    store_host_await(&store_host_store(w.h)->stats.cleaned, 1);
     wait_small(&w);
     g_assert_cmpuint(log_bytes(&w, &cleaned), <, before / 2);
     check(&w);
@@ -196,7 +187,7 @@ test_rebuild(void)
     store_host_reader_close(r);
     publish(&w, ROUNDS / 2);
     trim_brief(&w, ROUNDS * 40);
-    wait_for(&store_host_store(w.h)->stats.cleaned, 1);
+    store_host_await(&store_host_store(w.h)->stats.cleaned, 1);
     wait_small(&w);
     close_store(&w);
     remove_index(&w);

@@ -140,21 +140,6 @@ held(disk *d)
     pthread_mutex_unlock(&d->lock);
 }
 
-static void
-wait_results(store_host *h, uint64_t n)
-{
-    store_host_results(h, n);
-}
-
-/* What fails is answered first, then reported. */
-static void
-wait_health(store_host *h, uint32_t health)
-{
-    for (int i = 0; i < 1000 && store_host_health(h) != health; i++)
-        g_usleep(10000);
-    g_assert_cmpuint(store_host_health(h), ==, health);
-}
-
 /* ---- levels ---- */
 
 static void
@@ -187,7 +172,7 @@ test_levels(void)
     g_assert_cmpuint(store_host_results(h, 0), ==, 5);
     g_assert_cmpuint(store_host_n(of_os), ==, 3);
     hold(&d, false);
-    wait_results(h, 11);
+    store_host_results(h, 11);
     store_host_records(of_sync, 5);
     store_host_records(of_os, 6);
     g_assert_cmpstr(store_host_id(of_os, 3), ==, "more0");
@@ -195,9 +180,7 @@ test_levels(void)
     g_assert_cmpuint(store_host_failed(h), ==, 0);
     sa_topic_close(NULL, os);
     sa_topic_close(NULL, sync);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- a sync that fails ---- */
@@ -225,7 +208,7 @@ test_sync_error(void)
             good += ok;
         }
         g_assert_cmpuint(good, <, 6);
-        wait_health(h, EMESH_HEALTH_FAILED);
+        store_host_await_health(h, EMESH_HEALTH_FAILED);
         sa_topic_close(NULL, topic);
         store_host_close(h);
         /* What was answered is there. */
@@ -236,9 +219,7 @@ test_sync_error(void)
         store_host_caught_up(r);
         g_assert_cmpuint(store_host_n(r), >=, good);
         sa_topic_close(NULL, topic);
-        store_host_close(h);
-        store_host_free(h);
-        folder_remove(dir);
+        store_host_end(h);
     }
 }
 
@@ -274,15 +255,13 @@ test_sync_error_in_write(void)
         pthread_cond_wait(&d.wake, &d.lock);
     pthread_mutex_unlock(&d.lock);
     hold(&d, false);
-    wait_health(h, EMESH_HEALTH_FAILED);
+    store_host_await_health(h, EMESH_HEALTH_FAILED);
     hold_write(&d, false);
-    wait_results(h, 3);
+    store_host_results(h, 3);
     g_assert_cmpuint(store_host_failed(h), ==, 3);
     g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_LOST);
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* EIO for a footer fails the instance too; recovery finds all that was answered. */
@@ -300,7 +279,7 @@ test_footer_error(void)
     atomic_store(&d.fail_footer, 1);
     while (good < 1000 && store_host_append(h, 0, topic, "e", good, 1, 8000, 0) == 1)
         good++; /* until the first segment is sealed */
-    wait_health(h, EMESH_HEALTH_FAILED);
+    store_host_await_health(h, EMESH_HEALTH_FAILED);
     g_assert_cmpuint(good, <, 1000);
     sa_topic_close(NULL, topic);
     store_host_close(h);
@@ -311,9 +290,7 @@ test_footer_error(void)
     store_host_caught_up(r);
     g_assert_cmpuint(store_host_n(r), >=, good);
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- a write that is cut ---- */
@@ -362,9 +339,7 @@ test_short_write(void)
         topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
     }
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* What did not fit cannot be wiped: what the disk keeps of it is unknown, so the instance fails. */
@@ -381,14 +356,12 @@ test_wipe_error(void)
     atomic_store(&d.fail_wipe, 1);
     atomic_store(&d.room, 1000);
     g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 10, 150, 0), ==, 0);
-    wait_health(h, EMESH_HEALTH_FAILED);
+    store_host_await_health(h, EMESH_HEALTH_FAILED);
     sa_topic_close(NULL, topic);
     store_host_close(h);
     g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
     g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- min-free ---- */
@@ -410,8 +383,7 @@ test_min_free(void)
     store_host_want(r, 100, 1 << 20);
     store_host_records(r, 50);
     atomic_store(&d.avail, 1000);
-    while (store_host_health(h) != EMESH_HEALTH_DEGRADED)
-        g_usleep(10000);
+    store_host_await_health(h, EMESH_HEALTH_DEGRADED);
     g_assert_cmpuint(store_host_append(h, 0, topic, "x", 0, 1, 100, 0), ==, 0);
     g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_NO_SPACE);
     /* Progress is still written. */
@@ -423,8 +395,7 @@ test_min_free(void)
     g_usleep(1300000);
     g_assert_cmpuint(store_host_append(h, 0, topic, "x", 0, 1, 100, 0), ==, 0);
     atomic_store(&d.avail, 3 << 20);
-    while (store_host_health(h) != EMESH_HEALTH_OK)
-        g_usleep(10000);
+    store_host_await_health(h, EMESH_HEALTH_OK);
     g_assert_cmpuint(store_host_append(h, 0, topic, "f", 0, 1, 100, 0), ==, 1);
     r = store_host_read(h, 0, topic, "g", &stored);
     store_host_want(r, 100, 1 << 20);
@@ -432,9 +403,7 @@ test_min_free(void)
     g_assert_cmpstr(store_host_id(r, 0), ==, "e30");
     g_assert_cmpstr(store_host_id(r, 20), ==, "f0");
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 int

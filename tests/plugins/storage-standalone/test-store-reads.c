@@ -141,9 +141,7 @@ static void
 down(fixture *f)
 {
     sa_topic_close(NULL, f->topic);
-    store_host_close(f->h);
-    store_host_free(f->h);
-    folder_remove(f->dir);
+    store_host_end(f->h);
     g_free(f->dir);
     disk_clear(&f->disk);
 }
@@ -420,9 +418,7 @@ test_cleaned(void)
                    (uint32_t)stats->shared_loads);
     sa_topic_close(NULL, keep);
     sa_topic_close(NULL, brief);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* ---- closed while the block is loaded ---- */

@@ -10,14 +10,6 @@ static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, 
 static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
 
 static void
-wait_for(const _Atomic uint64_t *counter, uint64_t least)
-{
-    for (int i = 0; i < 1500 && atomic_load(counter) < least; i++)
-        g_usleep(10000);
-    g_assert_cmpuint(atomic_load(counter), >=, least);
-}
-
-static void
 publish(store_host *h, struct emesh_topic *topic, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += 50)
@@ -53,7 +45,7 @@ test_bytes(void)
     g_assert_cmpuint(store_host_append(h, 0, kept, "k", 0, 5, 100, 0), ==, 5);
     publish(h, cut, 2000);
     const sa_stats *stats = &store_host_store(h)->stats;
-    wait_for(&stats->unlinked, 5);
+    store_host_await(&stats->unlinked, 5);
     uint32_t n, n_kept;
     uint64_t first = first_of(h, cut, &n);
     g_assert_cmpuint(first, >, 1000);
@@ -92,12 +84,10 @@ test_bytes(void)
     /* What earlier lives wrote counts: a smaller limit cuts without a new event. */
     g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
     cut = store_host_topic(h, "cut", EMESH_LEVEL_OS, 0, 30000);
-    wait_for(&store_host_store(h)->stats.trimmed, 1);
+    store_host_await(&store_host_store(h)->stats.trimmed, 1);
     g_assert_cmpuint(first_of(h, cut, &n), >, first);
     sa_topic_close(NULL, cut);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 static void
@@ -117,12 +107,12 @@ test_trim_and_delete(void)
     uint32_t n;
     g_assert_cmpuint(first_of(h, a, &n), ==, 777);
     g_assert_cmpuint(n, ==, 1001 - 777);
-    wait_for(&stats->unlinked, 3);
+    store_host_await(&stats->unlinked, 3);
     g_assert_cmpuint(first_of(h, b, &n), ==, 0);
     g_assert_cmpuint(n, ==, 1001);
     sa_topic_close(NULL, b);
     g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_DELETE, "b", NULL, NULL, 0, NULL), ==, 0);
-    wait_for(&stats->unlinked, 8);
+    store_host_await(&stats->unlinked, 8);
     g_assert_cmpuint(first_of(h, a, &n), ==, 777);
     g_assert_cmpuint(n, ==, 1001 - 777);
     /* A topic of the same name is a new one. */
@@ -139,9 +129,7 @@ test_trim_and_delete(void)
     g_array_unref(rows);
     sa_topic_close(NULL, a);
     sa_topic_close(NULL, b);
-    store_host_close(h);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 /* Places by time, and an event by its id, in memory, in sealed segments and behind the rows. */
@@ -183,10 +171,7 @@ test_find(void)
         topic = store_host_topic(h, "timed", EMESH_LEVEL_OS, 0, 0);
     }
     sa_topic_close(NULL, topic);
-    store_host_close(h);
-    store_host_shift(h, 0, 0);
-    store_host_free(h);
-    folder_remove(dir);
+    store_host_end(h);
 }
 
 int

@@ -53,8 +53,7 @@ static void
 world_end(world *w)
 {
     close_store(w);
-    store_host_free(w->h);
-    folder_remove(w->dir);
+    store_host_end(w->h);
     g_free(w->dir);
 }
 

@@ -38,7 +38,7 @@ folder_make_fast(void)
 }
 
 void
-folder_remove(const char *dir)
+folder_clear(const char *dir)
 {
     GDir *d = g_dir_open(dir, 0, NULL);
     for (const char *name; d != NULL && (name = g_dir_read_name(d)) != NULL;) {
@@ -50,6 +50,12 @@ folder_remove(const char *dir)
     }
     if (d != NULL)
         g_dir_close(d);
+}
+
+void
+folder_remove(const char *dir)
+{
+    folder_clear(dir);
     g_rmdir(dir);
 }
 

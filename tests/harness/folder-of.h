@@ -11,6 +11,7 @@ char *folder_make(void);
 char *folder_make_fast(void);
 bool folder_is_fast(void);
 void folder_remove(const char *dir);
+void folder_clear(const char *dir); /* what is in it */
 char *folder_copy(const char *dir); /* a new folder beside it with the same files */
 /* True in the child. Before any thread exists in this process. */
 bool folder_fork(void);
