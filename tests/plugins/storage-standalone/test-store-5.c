@@ -65,43 +65,29 @@ options(void)
     return opt;
 }
 
-/* Publishes and acknowledges for a while, then stops in order; ends wherever the point is. */
 static void
-child(const char *dir, shared *state, const char *at, uint32_t skip)
+publish(store_host *h, struct emesh_topic *topic, struct emesh_topic *brief, shared *state)
 {
-    ending e = { .io = sa_io_posix, .at = at, .skip = skip, .state = state };
-    sa_options opt = options();
-    e.io.ctx = &e;
-    e.io.point = end_here;
-    store_host *h = store_host_new(dir, 1);
-    g_assert_cmpint(store_host_open(h, &opt, &e.io), ==, EMESH_OK);
-    struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_SYNCED, 0, 0);
-    struct emesh_topic *brief = store_host_topic(h, "brief", EMESH_LEVEL_OS, 0, 1000);
-    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &earliest, 0, NULL), ==, 0);
-    for (int i = 0; i < 12; i++) {
-        uint64_t from = atomic_load(&state->asked);
-        atomic_store(&state->asked, from + 10);
-        g_assert_cmpuint(store_host_append(h, 0, topic, "e", from, 10, 200, 0), ==, 10);
-        if (atomic_load(&state->acked) == from)
-            atomic_store(&state->acked, from + 10);
-        g_assert_cmpuint(store_host_append(h, 0, brief, "b", from, 60, 300, 0), ==, 60);
-        if (i == 5) {
-            store_reader *r = store_host_read(h, 0, topic, "g", &stored);
-            store_host_want(r, 20, 1 << 20);
-            store_host_records(r, 20);
-            atomic_store(&state->floor, store_host_offset(r, 19) + 1);
-            store_host_commit(r, store_host_offset(r, 19), EMESH_COMMIT_UP_TO, 0, 1);
-            store_host_reader_close(r);
-            g_usleep(30000); /* let a checkpoint come between */
-        }
-    }
-    sa_topic_close(NULL, topic);
-    sa_topic_close(NULL, brief);
-    store_host_close(h);
-    folder_die();
+    uint64_t from = atomic_load(&state->asked);
+    atomic_store(&state->asked, from + 10);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", from, 10, 200, 0), ==, 10);
+    if (atomic_load(&state->acked) == from)
+        atomic_store(&state->acked, from + 10);
+    g_assert_cmpuint(store_host_append(h, 0, brief, "b", from, 60, 300, 0), ==, 60);
 }
 
-/* Cuts, and waits for so many jobs of the cleaner. */
+static void
+acknowledge(store_host *h, struct emesh_topic *topic, shared *state)
+{
+    store_reader *r = store_host_read(h, 0, topic, "g", &stored);
+    store_host_want(r, 20, 1 << 20);
+    store_host_records(r, 20);
+    atomic_store(&state->floor, store_host_offset(r, 19) + 1);
+    store_host_commit(r, store_host_offset(r, 19), EMESH_COMMIT_UP_TO, 0, 1);
+    store_host_reader_close(r);
+}
+
+/* Cuts, and waits a while for so many jobs of the cleaner. */
 static void
 let_clean(store_host *h, uint64_t to, uint64_t cleaned)
 {
@@ -111,55 +97,37 @@ let_clean(store_host *h, uint64_t to, uint64_t cleaned)
         g_usleep(5000);
 }
 
-/* Most of what it writes is cut; the rest is in the way of a cleaner. */
-static void
-clean_child(const char *dir, shared *state, const char *at, uint32_t skip)
+/* Publishes and acknowledges for a while, then stops in order; ends wherever the point is. To be
+ * cleaned: most of what it writes is cut, and the rest is in the way of a cleaner. */
+static _Noreturn void
+child(const char *dir, shared *state, bool clean, const char *at, uint32_t skip)
 {
     ending e = { .io = sa_io_posix, .at = at, .skip = skip, .state = state };
     sa_options opt = options();
     e.io.ctx = &e;
     e.io.point = end_here;
-    opt.clean_rate = 1u << 30;
+    if (clean)
+        opt.clean_rate = 1u << 30;
     store_host *h = store_host_new(dir, 1);
     g_assert_cmpint(store_host_open(h, &opt, &e.io), ==, EMESH_OK);
     struct emesh_topic *topic = store_host_topic(h, "orders", EMESH_LEVEL_SYNCED, 0, 0);
-    struct emesh_topic *brief = store_host_topic(h, "brief", EMESH_LEVEL_OS, 0, 0);
+    struct emesh_topic *brief = store_host_topic(h, "brief", EMESH_LEVEL_OS, 0, clean ? 0 : 1000);
     g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "orders", "g", &earliest, 0, NULL), ==, 0);
-    for (int i = 0; i < 24; i++) {
-        uint64_t from = atomic_load(&state->asked);
-        atomic_store(&state->asked, from + 10);
-        g_assert_cmpuint(store_host_append(h, 0, topic, "e", from, 10, 200, 0), ==, 10);
-        if (atomic_load(&state->acked) == from)
-            atomic_store(&state->acked, from + 10);
-        g_assert_cmpuint(store_host_append(h, 0, brief, "b", from, 60, 300, 0), ==, 60);
-        if (i == 5) {
-            store_reader *r = store_host_read(h, 0, topic, "g", &stored);
-            store_host_want(r, 20, 1 << 20);
-            store_host_records(r, 20);
-            atomic_store(&state->floor, store_host_offset(r, 19) + 1);
-            store_host_commit(r, store_host_offset(r, 19), EMESH_COMMIT_UP_TO, 0, 1);
-            store_host_reader_close(r);
-        }
-        if (i % 12 == 11)
+    for (int i = 0; i < (clean ? 24 : 12); i++) {
+        publish(h, topic, brief, state);
+        if (i == 5)
+            acknowledge(h, topic, state);
+        if (i == 5 && !clean)
+            g_usleep(30000); /* let a checkpoint come between */
+        if (i % 12 == 11 && clean)
             let_clean(h, store_host_last_position(h).lo, i / 12 + 1);
     }
-    g_usleep(20000);
+    if (clean)
+        g_usleep(20000);
     sa_topic_close(NULL, topic);
     sa_topic_close(NULL, brief);
     store_host_close(h);
     folder_die();
-}
-
-typedef void (*child_fn)(const char *dir, shared *state, const char *at, uint32_t skip);
-
-static void
-run_child(const char *dir, child_fn fn, shared *state, const char *at, uint32_t skip)
-{
-    /* What an ended child had asked for is not published again: its outcome is unknown. */
-    atomic_store(&state->acked, MAX(atomic_load(&state->acked), 0));
-    if (folder_fork())
-        fn(dir, state, at, skip);
-    g_assert_cmpint(folder_child_ended(), ==, 0);
 }
 
 /* Ids that were answered are all there; offsets rise; no id twice. */
@@ -220,74 +188,70 @@ verify_rebuilt(const char *dir, const GArray *acked, const shared *state)
     folder_remove(copy);
 }
 
-static void
-twice(child_fn fn, const char *first, uint32_t skip, const char *second, shared *state)
+/* Two children one after the other, each with its point. Returns how many ended there. What an
+ * ended child had asked for is not published again: its outcome is unknown. */
+static uint64_t
+twice(bool clean, const char *first, uint32_t skip, const char *second)
 {
     g_autofree char *dir = folder_make_fast();
     g_autoptr(GArray) acked = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    shared *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                         -1, 0);
     const char *at[2] = { first, second };
-    memset(state, 0, sizeof *state);
+    g_assert_true(state != MAP_FAILED);
     g_test_message("%s (%u), then %s", first, skip, second);
     for (int i = 0; i < 2; i++) {
         uint64_t from = atomic_load(&state->asked);
         atomic_store(&state->acked, from);
-        run_child(dir, fn, state, at[i], i == 0 ? skip : 0);
+        if (folder_fork())
+            child(dir, state, clean, at[i], i == 0 ? skip : 0);
+        g_assert_cmpint(folder_child_ended(), ==, 0);
         note_acked(acked, from, state);
     }
-    if (fn == clean_child)
+    if (clean)
         verify_rebuilt(dir, acked, state);
     verify(dir, acked, state);
     folder_remove(dir);
+    uint64_t reached = atomic_load(&state->reached);
+    munmap(state, sizeof *state);
+    return reached;
 }
 
 static void
 test_points(void)
 {
-    shared *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                         -1, 0);
     uint64_t reached = 0, runs = 0;
     for (guint i = 0; i < G_N_ELEMENTS(points); i++) {
-        twice(child, points[i], 0, points[i], state);
-        reached += atomic_load(&state->reached);
-        twice(child, points[i], 2, points[i], state);
-        reached += atomic_load(&state->reached);
+        reached += twice(false, points[i], 0, points[i]);
+        reached += twice(false, points[i], 2, points[i]);
         runs += 4;
     }
     for (guint i = 0; i < G_N_ELEMENTS(recovery_points); i++) {
-        twice(child, "stop-synced", 0, recovery_points[i], state);
-        reached += atomic_load(&state->reached);
-        twice(child, recovery_points[i], 1, recovery_points[i], state);
-        reached += atomic_load(&state->reached);
+        reached += twice(false, "stop-synced", 0, recovery_points[i]);
+        reached += twice(false, recovery_points[i], 1, recovery_points[i]);
         runs += 4;
     }
     /* A point that no run meets would test nothing. */
     g_test_message("%u of %u children ended at their point", (unsigned)reached, (unsigned)runs);
     g_assert_cmpuint(reached, >, runs * 2 / 3);
-    munmap(state, sizeof *state);
 }
 
 static void
 test_clean(void)
 {
-    shared *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                         -1, 0);
     uint64_t reached = 0, runs = 0;
     for (guint i = 0; i < G_N_ELEMENTS(clean_points); i++) {
-        twice(clean_child, clean_points[i], 0, clean_points[i], state);
-        reached += atomic_load(&state->reached);
-        twice(clean_child, clean_points[i], 1, clean_points[i], state);
-        reached += atomic_load(&state->reached);
+        reached += twice(true, clean_points[i], 0, clean_points[i]);
+        reached += twice(true, clean_points[i], 1, clean_points[i]);
         runs += 4;
     }
     static const char *const before[] = { "clean-renamed", "clean-commit", "clean-committed" };
     for (guint i = 0; i < G_N_ELEMENTS(before); i++) {
-        twice(clean_child, before[i], 0, "recover-clean", state);
-        reached += atomic_load(&state->reached);
+        reached += twice(true, before[i], 0, "recover-clean");
         runs += 2;
     }
     g_test_message("%u of %u children ended at their point", (unsigned)reached, (unsigned)runs);
     g_assert_cmpuint(reached, >, runs * 4 / 5);
-    munmap(state, sizeof *state);
 }
 
 int
