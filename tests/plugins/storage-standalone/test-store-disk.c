@@ -13,18 +13,19 @@
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
 static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
 
+typedef struct gate { /* before a call */
+    bool held;        /* whoever comes waits */
+    uint32_t waiting; /* so many do */
+} gate;
+
 typedef struct disk {
     sa_io io;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool hold_sync;          /* fdatasync waits */
-    uint32_t waiting;        /* in a held fdatasync */
-    bool hold_write;         /* pwritev waits */
-    uint32_t writing;        /* in a held pwritev */
+    gate sync, write;        /* lock */
     _Atomic int fail_sync;   /* the n-th from now fails with EIO, once */
     _Atomic int64_t room;    /* bytes that may be written; below 0: any */
     _Atomic uint64_t avail;  /* what space() says; 0: the truth */
-    _Atomic int no_allocate;
     _Atomic pid_t sealing;   /* the thread that writes a footer */
     _Atomic int fail_footer; /* with EIO */
     _Atomic int fail_wipe;   /* once there is no room, the next write meets EIO */
@@ -40,18 +41,24 @@ disk_point(void *ctx, const char *name)
         atomic_store(&d->sealing, 0);
 }
 
+static void
+pass(disk *d, gate *at)
+{
+    pthread_mutex_lock(&d->lock);
+    while (at->held) {
+        at->waiting++;
+        pthread_cond_broadcast(&d->wake);
+        pthread_cond_wait(&d->wake, &d->lock);
+        at->waiting--;
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
 static int
 disk_datasync(void *ctx, int fd)
 {
     disk *d = ctx;
-    pthread_mutex_lock(&d->lock);
-    while (d->hold_sync) {
-        d->waiting++;
-        pthread_cond_broadcast(&d->wake);
-        pthread_cond_wait(&d->wake, &d->lock);
-        d->waiting--;
-    }
-    pthread_mutex_unlock(&d->lock);
+    pass(d, &d->sync);
     if (atomic_load(&d->fail_sync) > 0 && atomic_fetch_sub(&d->fail_sync, 1) == 1)
         return -EIO;
     return sa_io_posix.datasync(NULL, fd);
@@ -62,14 +69,7 @@ static ssize_t
 disk_pwritev(void *ctx, int fd, const struct iovec *iov, int n, uint64_t place)
 {
     disk *d = ctx;
-    pthread_mutex_lock(&d->lock);
-    while (d->hold_write) {
-        d->writing++;
-        pthread_cond_broadcast(&d->wake);
-        pthread_cond_wait(&d->wake, &d->lock);
-        d->writing--;
-    }
-    pthread_mutex_unlock(&d->lock);
+    pass(d, &d->write);
     if (atomic_load(&d->fail_footer) && atomic_load(&d->sealing) == gettid())
         return -EIO;
     int64_t room = atomic_load(&d->room);
@@ -99,16 +99,12 @@ disk_space(void *ctx, int dir, uint64_t *avail, uint64_t *total)
     return rc;
 }
 
-static int
-disk_allocate(void *ctx, int fd, uint64_t size)
+/* A store in a new folder on that disk. */
+static store_host *
+up(disk *d, const sa_options *opt)
 {
-    disk *d = ctx;
-    return atomic_load(&d->no_allocate) ? -ENOSPC : sa_io_posix.allocate(NULL, fd, size);
-}
-
-static void
-disk_init(disk *d)
-{
+    g_autofree char *dir = folder_make();
+    store_host *h = store_host_new(dir, 1);
     *d = (disk){ .io = sa_io_posix };
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->wake, NULL);
@@ -117,27 +113,41 @@ disk_init(disk *d)
     d->io.datasync = disk_datasync;
     d->io.pwritev = disk_pwritev;
     d->io.space = disk_space;
-    d->io.allocate = disk_allocate;
     d->io.point = disk_point;
+    g_assert_cmpint(store_host_open(h, opt, &d->io), ==, EMESH_OK);
+    return h;
 }
 
 static void
-hold(disk *d, bool held)
+hold(disk *d, gate *at, bool held)
 {
     pthread_mutex_lock(&d->lock);
-    d->hold_sync = held;
+    at->held = held;
     pthread_cond_broadcast(&d->wake);
     pthread_mutex_unlock(&d->lock);
 }
 
-/* Waits until the syncer stands in fdatasync. */
+/* Waits until somebody stands there: the syncer in fdatasync, the writer in pwritev. */
 static void
-held(disk *d)
+await_held(disk *d, const gate *at)
 {
     pthread_mutex_lock(&d->lock);
-    while (d->waiting == 0)
+    while (at->waiting == 0)
         pthread_cond_wait(&d->wake, &d->lock);
     pthread_mutex_unlock(&d->lock);
+}
+
+/* On a good disk, what was answered in topic t is there. */
+static void
+check_answered(store_host *h, const sa_options *opt, uint32_t answered)
+{
+    g_assert_cmpint(store_host_open(h, opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
+    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
+    store_host_want(r, 2000, 64u << 20);
+    store_host_caught_up(r);
+    g_assert_cmpuint(store_host_n(r), >=, answered);
+    sa_topic_close(NULL, topic);
 }
 
 /* ---- levels ---- */
@@ -145,22 +155,19 @@ held(disk *d)
 static void
 test_levels(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
     opt.sync_interval_ns = 60000000000u;
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *os = store_host_topic(h, "os", EMESH_LEVEL_OS, 0, 0);
     struct emesh_topic *sync = store_host_topic(h, "sync", EMESH_LEVEL_SYNCED, 0, 0);
     store_reader *of_os = store_host_read(h, 0, os, NULL, &earliest);
     store_reader *of_sync = store_host_read(h, 0, sync, NULL, &earliest);
     store_host_want(of_os, 100, 1 << 20);
     store_host_want(of_sync, 100, 1 << 20);
-    hold(&d, true);
+    hold(&d, &d.sync, true);
     store_host_append_async(h, 0, sync, "s", 0, 5, 50, 0);
-    held(&d);
+    await_held(&d, &d.sync);
     /* The disk stands still: os goes on, synced is neither answered nor seen. */
     g_assert_cmpuint(store_host_append(h, 0, os, "o", 0, 3, 50, 0), ==, 3);
     store_host_records(of_os, 3);
@@ -171,7 +178,7 @@ test_levels(void)
     g_assert_cmpuint(store_host_append(h, 0, os, "p", 0, 2, 50, 0), ==, 2);
     g_assert_cmpuint(store_host_results(h, 0), ==, 5);
     g_assert_cmpuint(store_host_n(of_os), ==, 3);
-    hold(&d, false);
+    hold(&d, &d.sync, false);
     store_host_results(h, 11);
     store_host_records(of_sync, 5);
     store_host_records(of_os, 6);
@@ -189,12 +196,9 @@ static void
 test_sync_error(void)
 {
     for (int nth = 1; nth <= 4; nth++) {
-        g_autofree char *dir = folder_make();
         disk d;
-        disk_init(&d);
-        store_host *h = store_host_new(dir, 1);
         sa_options opt = store_host_options();
-        g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+        store_host *h = up(&d, &opt);
         struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
         atomic_store(&d.fail_sync, nth);
         uint32_t good = 0;
@@ -211,25 +215,9 @@ test_sync_error(void)
         store_host_await_health(h, EMESH_HEALTH_FAILED);
         sa_topic_close(NULL, topic);
         store_host_close(h);
-        /* What was answered is there. */
-        g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
-        topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
-        store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-        store_host_want(r, 100, 1 << 20);
-        store_host_caught_up(r);
-        g_assert_cmpuint(store_host_n(r), >=, good);
-        sa_topic_close(NULL, topic);
+        check_answered(h, &opt, good);
         store_host_end(h);
     }
-}
-
-static void
-hold_write(disk *d, bool held_up)
-{
-    pthread_mutex_lock(&d->lock);
-    d->hold_write = held_up;
-    pthread_cond_broadcast(&d->wake);
-    pthread_mutex_unlock(&d->lock);
 }
 
 /* The sync fails while the next turn is in its write: nobody will sync that turn, and whoever waits
@@ -237,26 +225,20 @@ hold_write(disk *d, bool held_up)
 static void
 test_sync_error_in_write(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
-    hold(&d, true);
+    hold(&d, &d.sync, true);
     store_host_append_async(h, 0, topic, "first", 0, 1, 50, 0);
-    held(&d);
+    await_held(&d, &d.sync);
     atomic_store(&d.fail_sync, 1);
-    hold_write(&d, true);
+    hold(&d, &d.write, true);
     store_host_append_async(h, 0, topic, "second", 0, 2, 50, 0);
-    pthread_mutex_lock(&d.lock);
-    while (d.writing == 0)
-        pthread_cond_wait(&d.wake, &d.lock);
-    pthread_mutex_unlock(&d.lock);
-    hold(&d, false);
+    await_held(&d, &d.write);
+    hold(&d, &d.sync, false);
     store_host_await_health(h, EMESH_HEALTH_FAILED);
-    hold_write(&d, false);
+    hold(&d, &d.write, false);
     store_host_results(h, 3);
     g_assert_cmpuint(store_host_failed(h), ==, 3);
     g_assert_cmpint(store_host_last_code(h), ==, EMESH_E_LOST);
@@ -268,12 +250,9 @@ test_sync_error_in_write(void)
 static void
 test_footer_error(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
     uint32_t good = 0;
     atomic_store(&d.fail_footer, 1);
@@ -283,13 +262,7 @@ test_footer_error(void)
     g_assert_cmpuint(good, <, 1000);
     sa_topic_close(NULL, topic);
     store_host_close(h);
-    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
-    topic = store_host_topic(h, "t", EMESH_LEVEL_SYNCED, 0, 0);
-    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-    store_host_want(r, 2000, 64u << 20);
-    store_host_caught_up(r);
-    g_assert_cmpuint(store_host_n(r), >=, good);
-    sa_topic_close(NULL, topic);
+    check_answered(h, &opt, good);
     store_host_end(h);
 }
 
@@ -298,12 +271,9 @@ test_footer_error(void)
 static void
 test_short_write(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
     g_autoptr(GHashTable) answered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     uint64_t next = 0;
@@ -346,12 +316,9 @@ test_short_write(void)
 static void
 test_wipe_error(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
     atomic_store(&d.fail_wipe, 1);
     atomic_store(&d.room, 1000);
@@ -369,13 +336,10 @@ test_wipe_error(void)
 static void
 test_min_free(void)
 {
-    g_autofree char *dir = folder_make();
     disk d;
-    disk_init(&d);
-    store_host *h = store_host_new(dir, 1);
     sa_options opt = store_host_options();
     opt.min_free = 1 << 20;
-    g_assert_cmpint(store_host_open(h, &opt, &d.io), ==, EMESH_OK);
+    store_host *h = up(&d, &opt);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
     g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "t", "g", &earliest, 0, NULL), ==, 0);
     g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 50, 100, 0), ==, 50);
