@@ -2,26 +2,14 @@
  *
  * LD_PRELOAD: the n-th call of one kind fails with an errno, or calls of that kind take longer. A
  * sync that fails may take with it what it covered, as ext4, XFS and btrfs do: the pages count as
- * clean and are never written. See README.md. Any thread; one lock around counter and table. (State
- * is static: a preloaded library has no other place.)
+ * clean and are never written. See README.md. Any thread; one lock around counter and table.
  */
-#undef _FILE_OFFSET_BITS /* both names of each call are ours, so none may be an alias here */
-#include <dlfcn.h>
+#include "preload.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #define FILES 256u
 
@@ -40,7 +28,6 @@ typedef struct span { /* of a file: written since the last sync that succeeded b
 } span;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static notes none, *table = &none;
 static const char *kind = "", *folder = "/", *drop; /* what names end in whose bytes go */
 static uint64_t nth, times = 1, delay_ms;
@@ -82,44 +69,19 @@ start(void)
     delay_ms = number("NTH_SHIM_DELAY_MS", 0);
     drop = getenv("NTH_SHIM_DROP");
     error = error_of(name != NULL ? name : "EIO");
-    if (file == NULL)
-        return;
-    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, sizeof(notes)) < 0)
-        abort();
-    table = mmap(NULL, sizeof(notes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (table == MAP_FAILED)
-        abort();
-    memcpy(table->magic, "EMNTH001", 8);
+    if (file != NULL)
+        table = notes_in(file, sizeof(notes), "EMNTH001");
 }
-
-static void *
-next_of(const char *name)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    pthread_once(&once, start);
-    if (found == NULL)
-        abort();
-    return found;
-}
-
-#define NEXT(type, name)                                  \
-    static type next;                                     \
-    if (__atomic_load_n(&next, __ATOMIC_ACQUIRE) == NULL) \
-        __atomic_store_n(&next, (type)next_of(name), __ATOMIC_RELEASE)
 
 /* Does it lie in the watched folder, and does its name end so? */
 static bool
 named(int fd, const char *end)
 {
-    char link[64], path[512];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, path, sizeof path - 1);
+    char path[512];
+    ssize_t n = path_behind(fd, path, sizeof path);
     size_t len = strlen(end);
     if (n < 0 || (size_t)n < len)
         return false;
-    path[n] = '\0';
     return strncmp(path, folder, strlen(folder)) == 0 && strcmp(path + n - len, end) == 0;
 }
 
@@ -182,16 +144,24 @@ writes(int fd, uint64_t place, uint64_t n)
     pthread_mutex_unlock(&lock);
 }
 
-/* The bytes are gone: nothing but zeros was there, the log is written once and forward. */
-static void
-take_back(int fd)
+/* What of the file no sync covers is nobody's any more; returns it. */
+static span
+forget(int fd)
 {
-    static const char zeros[4096];
     pthread_mutex_lock(&lock);
     span *s = span_of(fd), was = s != NULL ? *s : (span){ .from = UINT64_MAX };
     if (s != NULL)
         *s = (span){ .dev = was.dev, .inode = was.inode, .from = UINT64_MAX };
     pthread_mutex_unlock(&lock);
+    return was;
+}
+
+/* The bytes are gone: nothing but zeros was there, the log is written once and forward. */
+static void
+take_back(int fd)
+{
+    static const char zeros[4096];
+    span was = forget(fd);
     for (uint64_t at = was.from; at < was.to; at += sizeof zeros) {
         size_t n = was.to - at < sizeof zeros ? (size_t)(was.to - at) : sizeof zeros;
         if (syscall(SYS_pwrite64, fd, zeros, n, at) != (ssize_t)n)
@@ -202,16 +172,8 @@ take_back(int fd)
 
 /* ---- the calls ---- */
 
-#define WRAP __attribute__((visibility("default")))
-typedef ssize_t (*pwrite_fn)(int, const void *, size_t, off_t);
-typedef ssize_t (*pwritev_fn)(int, const struct iovec *, int, off_t);
-typedef int (*sync_fn)(int);
 typedef int (*rename_fn)(const char *, const char *);
 typedef int (*renameat_fn)(int, const char *, int, const char *);
-
-WRAP ssize_t pwrite(int fd, const void *bytes, size_t n, off_t place);
-WRAP ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t place);
-WRAP ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t place);
 
 WRAP ssize_t
 pwrite(int fd, const void *bytes, size_t n, off_t place)
@@ -263,11 +225,7 @@ syncs(int fd, const char *call, sync_fn next)
     }
     if (drop == NULL || !named(fd, drop))
         return next(fd);
-    pthread_mutex_lock(&lock);
-    span *s = span_of(fd), was = s != NULL ? *s : (span){ .from = UINT64_MAX };
-    if (s != NULL)
-        *s = (span){ .dev = was.dev, .inode = was.inode, .from = UINT64_MAX };
-    pthread_mutex_unlock(&lock);
+    forget(fd);
     return next(fd);
 }
 

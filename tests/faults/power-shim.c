@@ -3,25 +3,13 @@
  * LD_PRELOAD: what of a folder's files would be on the disk if the power went now. Wraps the calls
  * that write and sync; notes per file, in a small mapped file that outlives kill -9, how far it is
  * written and from where on it is not synced. See README.md. Any thread; one lock around the notes,
- * none around the calls themselves. (State is static: a preloaded library has no other place.)
+ * none around the calls themselves.
  */
-#undef _FILE_OFFSET_BITS /* both names of each call are ours, so none may be an alias here */
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdarg.h>
+#include "preload.h"
+
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #define NOTES 512u
 #define CLEAN UINT64_MAX
@@ -46,7 +34,6 @@ typedef struct notes {
 } notes;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static notes *table;
 static const char *folder, *copies;
 
@@ -54,37 +41,12 @@ static void
 start(void)
 {
     const char *file = getenv("POWER_SHIM_NOTES");
-    int fd;
 
     folder = getenv("POWER_SHIM_FOLDER");
     copies = getenv("POWER_SHIM_COPIES");
-    if (file == NULL || folder == NULL)
-        return;
-    fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || syscall(SYS_ftruncate, fd, sizeof(notes)) < 0) /* ours waits for this */
-        abort();
-    table = mmap(NULL, sizeof(notes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (table == MAP_FAILED)
-        abort();
-    memcpy(table->magic, "EMPWR001", 8);
+    if (file != NULL && folder != NULL)
+        table = notes_in(file, sizeof(notes), "EMPWR001");
 }
-
-static void *
-next_of(const char *name)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-
-    pthread_once(&once, start);
-    if (found == NULL)
-        abort();
-    return found;
-}
-
-#define NEXT(type, name)                            \
-    static type next;                               \
-    if (__atomic_load_n(&next, __ATOMIC_ACQUIRE) == NULL) \
-        __atomic_store_n(&next, (type)next_of(name), __ATOMIC_RELEASE)
 
 /* ---- notes ---- */
 
@@ -100,17 +62,8 @@ ends_in(const char *path, const char *end)
 static bool
 path_of(int fd, char path[208])
 {
-    char link[64];
-    ssize_t n;
-
-    if (table == NULL)
-        return false;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    n = readlink(link, path, 207);
-    if (n < 0)
-        return false;
-    path[n] = '\0';
-    return strncmp(path, folder, strlen(folder)) == 0;
+    return table != NULL && path_behind(fd, path, 208) >= 0
+           && strncmp(path, folder, strlen(folder)) == 0;
 }
 
 /* lock held. The note of a file, new when its path is: an inode may come back under another name. */
@@ -277,17 +230,10 @@ copy_index(const char *path, uint64_t number)
 
 /* ---- the calls ---- */
 
-#define WRAP __attribute__((visibility("default")))
-typedef ssize_t (*pwrite_fn)(int, const void *, size_t, off_t);
-typedef ssize_t (*pwritev_fn)(int, const struct iovec *, int, off_t);
 typedef ssize_t (*pwritev2_fn)(int, const struct iovec *, int, off_t, int);
-typedef int (*sync_fn)(int);
 typedef int (*truncate_fn)(int, off_t);
 typedef int (*allocate_fn)(int, int, off_t, off_t);
 
-WRAP ssize_t pwrite(int fd, const void *bytes, size_t n, off_t place);
-WRAP ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t place);
-WRAP ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t place);
 WRAP ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t place, int flags);
 WRAP int ftruncate64(int fd, off_t size);
 WRAP int fallocate64(int fd, int mode, off_t place, off_t size);
