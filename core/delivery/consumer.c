@@ -5,8 +5,8 @@
 #include "delivery/sub.h"
 #include "event/event.h"
 
-static void
-gone(emesh_bus_lane *here, emesh_consumer *c)
+void
+emesh_consumer_gone(emesh_bus_lane *here, emesh_consumer *c)
 {
     emesh_sub *sub = c->sub;
 
@@ -15,8 +15,6 @@ gone(emesh_bus_lane *here, emesh_consumer *c)
     c->gone_sent = true;
     if (sub != NULL) {
         g_ptr_array_remove_fast(sub->consumers, c);
-        if (sub->clearing == c)
-            sub->clearing = NULL;
         emesh_sub_touch(sub);
     }
     c->sub = NULL;
@@ -48,7 +46,7 @@ emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail)
         c->sub->forget = true;
     if (mail->y != 0) /* the session is over */
         emesh_consumer_return_all(c, mail->x == EMESH_LEFT_CUT);
-    gone(here, c);
+    emesh_consumer_gone(here, c);
 }
 
 void
@@ -135,6 +133,6 @@ emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
     } else {
         undone(sub, c, index, mail);
     }
-    gone(here, c);
+    emesh_consumer_gone(here, c);
     emesh_sub_touch(sub);
 }

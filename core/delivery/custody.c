@@ -61,7 +61,8 @@ emesh_sub_custody(emesh_sub *sub)
 {
     uint16_t place;
 
-    if (sub->alone || sub->keeps || sub->ordered || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
+    if (sub->alone || sub->keeps || sub->ordered ||
+        !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
         !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
         return;
     for (uint32_t i = 0; i < sub->windows->len; i++) {
@@ -87,12 +88,12 @@ emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin, emesh
     uint16_t place = 0;
     emesh_window *inbox = inbox_of(sub, &place);
 
-    if (inbox == NULL)
-        return; /* the copy comes by itself */
-    if (still(slot, origin)) {
+    if (still(slot, origin) && inbox != NULL) {
         sub->custody++;
         emesh_slots_take_out(&sub->slots, sub->windows->pdata[slot->partition], copy, place);
-    } else { /* acknowledged meanwhile: nobody needs the copy */
+    } else if (still(slot, origin)) { /* the inbox is another's now: the copy comes there */
+        slot->flags = (uint8_t)(slot->flags & ~EMESH_SLOT_KEEPING);
+    } else if (inbox != NULL) { /* acknowledged meanwhile: nobody needs the copy */
         emesh_commit one = { .position = copy,
                              .partition = inbox->number,
                              .epoch = inbox->epoch,
@@ -120,9 +121,12 @@ emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, cons
 void
 emesh_slot_back(emesh_sub *sub, uint32_t index)
 {
-    if ((emesh_slot_at(&sub->slots, index)->flags & EMESH_SLOT_CUSTODY) != 0)
-        emesh_slot_park(sub, index,
-                        0); /* the copy that is due later gives way to one that is now */
-    else
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if ((slot->flags & EMESH_SLOT_CUSTODY) == 0)
         emesh_slots_return(&sub->slots, index);
+    else if (sub->state == EMESH_SUB_CLOSING) /* nothing more is written; its copy comes when due */
+        emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], index);
+    else /* the copy that is due later gives way to one that is due now */
+        emesh_slot_park(sub, index, 0);
 }

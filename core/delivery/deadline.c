@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Offers that nobody acknowledges: each has a deadline, the group's, else the protocol's, else 60
- * s.
+ * Offers that nobody acknowledges: each has a deadline, the group's, else the protocol's, else a
+ * minute. [owner's lane]
  */
 #include "delivery/sub.h"
 
@@ -62,10 +62,11 @@ emesh_sub_overdue(emesh_alarm *alarm)
     emesh_worker *worker = sub->owner->lane->worker;
     uint64_t now = emesh_worker_now(worker), next = UINT64_MAX;
 
-    for (uint32_t i = 0; i < sub->consumers->len; i++) {
-        emesh_consumer *c = sub->consumers->pdata[i];
+    for (uint32_t i = sub->consumers->len; i > 0; i--) { /* who leaves may go with its last offer */
+        emesh_consumer *c = sub->consumers->pdata[i - 1];
         uint64_t mine = look(sub, c, now);
         next = MIN(next, mine);
+        emesh_consumer_gone(sub->owner->lane, c);
     }
     emesh_worker_alarm(worker, &sub->overdue, next != UINT64_MAX ? next : 0);
     emesh_sub_touch(sub);

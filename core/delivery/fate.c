@@ -24,6 +24,16 @@ emesh_cause_name(emesh_cause cause)
 }
 
 void
+emesh_slot_unfit_forget(emesh_sub *sub, uint32_t index)
+{
+    if ((emesh_slot_at(&sub->slots, index)->flags & EMESH_SLOT_UNFIT) == 0)
+        return;
+    for (uint32_t i = sub->unfit->len; i > 0; i--)
+        if (g_array_index(sub->unfit, emesh_unfit, i - 1).index == index)
+            g_array_remove_index_fast(sub->unfit, i - 1);
+}
+
+void
 emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
@@ -33,12 +43,7 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
                          .epoch = window->epoch,
                          .outcome = EMESH_COMMIT_ONE };
 
-    for (uint32_t i = 0; (slot->flags & EMESH_SLOT_UNFIT) != 0 && i < sub->unfit->len;) {
-        if (g_array_index(sub->unfit, emesh_unfit, i).index == index)
-            g_array_remove_index_fast(sub->unfit, i);
-        else
-            i++;
-    }
+    emesh_slot_unfit_forget(sub, index);
     if (sub->ordered)
         emesh_order_settled(sub, index);
     if (!emesh_slots_settle(&sub->slots, window, index) && !committed && !sub->alone &&
@@ -46,7 +51,7 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
         g_array_append_val(sub->commits, one);
 }
 
-/* 1 s, 2 s, 4 s … as the group says, a fifth more or less: whoever failed together comes apart. */
+/* 1 s, 2 s, 4 s … as the group says, a fifth more or less: who failed together comes apart. */
 static uint64_t
 backoff(const emesh_sub *sub, uint32_t attempts)
 {
@@ -148,6 +153,17 @@ emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t index,
     return true;
 }
 
+bool
+emesh_slot_fits_any(const emesh_sub *sub, const emesh_slot *slot, uint32_t index)
+{
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        const emesh_consumer *c = sub->consumers->pdata[i];
+        if (!c->leaving && emesh_slot_fits(sub, slot, index, c))
+            return true;
+    }
+    return false;
+}
+
 /* A member of another protocol may take it; when there is none, nobody can. */
 void
 emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const char *error)
@@ -157,14 +173,10 @@ emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const c
 
     slot->flags |= EMESH_SLOT_UNFIT;
     g_array_append_val(sub->unfit, unfit);
-    for (uint32_t i = 0; i < sub->consumers->len; i++) {
-        const emesh_consumer *c = sub->consumers->pdata[i];
-        if (!c->leaving && emesh_slot_fits(sub, slot, index, c)) {
-            emesh_slot_back(sub, index);
-            return;
-        }
-    }
-    emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, error, 0);
+    if (emesh_slot_fits_any(sub, slot, index))
+        emesh_slot_back(sub, index);
+    else
+        emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, error, 0);
 }
 
 bool

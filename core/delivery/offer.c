@@ -11,9 +11,9 @@
 static bool
 may_have(const emesh_sub *sub, const emesh_consumer *c, const emesh_slot *slot, uint32_t index)
 {
-    if ((slot->flags & EMESH_SLOT_SUSPECT) != 0)
-        return c->open_events == 0;
-    return c != sub->clearing && emesh_slot_fits(sub, slot, index, c);
+    if ((slot->flags & EMESH_SLOT_SUSPECT) != 0 && c->open_events > 0)
+        return false;
+    return emesh_slot_fits(sub, slot, index, c);
 }
 
 /* The one with the fewest un-acked among those looked at; rather not the one where it failed. */
@@ -27,8 +27,9 @@ better(const emesh_consumer *c, const emesh_consumer *best, const emesh_slot *sl
     return c->open_events < best->open_events;
 }
 
+/* emptied: gets nothing more, so that a suspect event may have it. */
 static emesh_consumer *
-pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index)
+pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index, const emesh_consumer *emptied)
 {
     uint64_t now = emesh_worker_now(sub->owner->lane->worker);
     emesh_consumer *best = NULL;
@@ -36,7 +37,8 @@ pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index)
 
     for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
         emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
-        if (better(c, best, slot) && may_have(sub, c, slot, index) && emesh_consumer_has_credit(sub, c, now))
+        if (c != emptied && better(c, best, slot) && may_have(sub, c, slot, index) &&
+            emesh_consumer_has_credit(sub, c, now))
             best = c;
     }
     sub->turn = n > 0 ? (sub->turn + 1) % n : 0;
@@ -118,10 +120,7 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     link_open(sub, c, slot, index);
     emesh_offer_deadline(sub, slot, 0);
     slot->offered_ms = (uint32_t)(emesh_worker_now(sub->owner->lane->worker) / 1000000u);
-    if ((slot->flags & EMESH_SLOT_SUSPECT) != 0) {
-        c->sole = true;
-        sub->clearing = NULL;
-    }
+    c->sole = (slot->flags & EMESH_SLOT_SUSPECT) != 0;
     if (sub->ordered)
         emesh_order_offered(sub, index, c);
     sub->delivered++;
@@ -135,43 +134,70 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     mail->y = (slot->flags & EMESH_RECORD_FOREIGN) != 0 ? EMESH_DELIVERY_FOREIGN : 0;
 }
 
+/* The member that will be empty soonest. */
+static const emesh_consumer *
+to_empty(const emesh_sub *sub)
+{
+    const emesh_consumer *best = NULL;
+
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        const emesh_consumer *c = sub->consumers->pdata[i];
+        if (!c->leaving && c->answered && c->window_events > 0 && c->probe_ns == 0 &&
+            (best == NULL || c->open_events < best->open_events))
+            best = c;
+    }
+    return best;
+}
+
+/* It cannot go out now, and does not hold up what is behind it. False: nobody can ever take it. */
+static bool
+may_wait(const emesh_sub *sub, const emesh_slot *slot, uint32_t index)
+{
+    return (slot->flags & EMESH_SLOT_UNFIT) == 0 || sub->consumers->len == 0 ||
+           emesh_slot_fits_any(sub, slot, index);
+}
+
 /* In order, while somebody has credit. What only some protocols can carry does not hold up what is
  * behind it. */
 void
 emesh_sub_offer(emesh_sub *sub)
 {
-    uint32_t aside = 0;
+    g_autoptr(GArray) aside = NULL;
+    const emesh_consumer *emptied = NULL;
 
     while (sub->slots.ready > 0) {
         uint32_t index = emesh_slots_pop_ready(&sub->slots) - 1;
         emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+        bool suspect = (slot->flags & EMESH_SLOT_SUSPECT) != 0;
         emesh_consumer *c, *only = NULL;
 
         if (emesh_slot_expired(sub, index))
             continue;
         if (sub->ordered && emesh_order_may(sub, index, &only) == EMESH_ORDER_HELD)
             continue;
-        c = only != NULL ? by_itself(sub, only, slot, index) : pick(sub, slot, index);
-        if (c == NULL && only != NULL) {
-            emesh_order_hold(sub, index); /* the key goes on when its member acknowledges */
-        } else if (c != NULL) {
+        if (only != NULL)
+            c = by_itself(sub, only, slot, index);
+        else
+            c = pick(sub, slot, index, suspect ? NULL : emptied);
+        if (c != NULL) {
             offer_to(sub, c, slot, index);
-        } else if ((slot->flags & (EMESH_SLOT_UNFIT | EMESH_SLOT_SUSPECT)) != 0) {
-            if ((slot->flags & EMESH_SLOT_SUSPECT) != 0 && sub->clearing == NULL &&
-                sub->consumers->len > 0)
-                sub->clearing = sub->consumers->pdata[sub->turn % sub->consumers->len];
-            slot->next = aside;
-            aside = index + 1;
-        } else {
+        } else if (only != NULL) {
+            emesh_order_hold(sub, index); /* the key goes on when its member acknowledges */
+        } else if ((slot->flags & (EMESH_SLOT_UNFIT | EMESH_SLOT_SUSPECT)) == 0) {
             emesh_slots_unpop(&sub->slots, index);
             break;
+        } else if (may_wait(sub, slot, index)) {
+            if (aside == NULL)
+                aside = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+            g_array_append_val(aside, index);
+            if (suspect && emptied == NULL)
+                emptied = to_empty(sub);
+        } else {
+            emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, NULL, 0);
         }
     }
-    while (aside != 0) {
-        uint32_t index = aside - 1;
-        aside = emesh_slot_at(&sub->slots, index)->next;
-        emesh_slots_return(&sub->slots, index);
-    }
+    for (uint32_t i = 0; aside != NULL && i < aside->len; i++)
+        emesh_slots_return(&sub->slots, g_array_index(aside, uint32_t, i));
 }
 
 /* Asks the store for what the members could take now and half as much again, within the window. What
@@ -188,7 +214,7 @@ emesh_sub_want(emesh_sub *sub)
     for (uint32_t i = 0; i < sub->consumers->len && credit < max; i++) {
         emesh_consumer *c = sub->consumers->pdata[i];
         if (emesh_consumer_has_credit(sub, c, now))
-            credit += emesh_consumer_credit(sub, c) - MIN(c->open_events, emesh_consumer_credit(sub, c));
+            credit += MAX(emesh_consumer_credit(sub, c), c->open_events) - c->open_events;
     }
     if (credit == 0 || sub->slots.bytes >= limits->window_bytes)
         return;

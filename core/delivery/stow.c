@@ -88,7 +88,7 @@ written(emesh_own_append *append, emesh_bus_lane *lane, int32_t code, emesh_posi
     (void)lane;
     under_way(stow, false);
     emesh_sub_touch(sub);
-    if (stow->forgotten || code == EMESH_E_STALE) { /* another owner has the event now, or will */
+    if (stow->forgotten) { /* another owner has the event now, or will */
         stow_free(stow);
     } else if (stow->kind == STOW_KEEP) {
         if (code == EMESH_OK)
@@ -196,16 +196,24 @@ stow_new(emesh_sub *sub, uint32_t index, const emesh_event *event)
     return stow;
 }
 
+/* A write to the group's inbox, due after wait_ns. */
+static void
+to_inbox(emesh_stow *stow, uint64_t wait_ns)
+{
+    const char *group = stow->sub->group;
+
+    stow->append.group = (emesh_slice){ group, strlen(group) };
+    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
+    begin(stow);
+}
+
 void
 emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
-    emesh_stow *stow = stow_new(sub, index, emesh_event_ref(slot->event));
 
     slot->state = EMESH_SLOT_PARKING;
-    stow->append.group = (emesh_slice){ sub->group, strlen(sub->group) };
-    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
-    begin(stow);
+    to_inbox(stow_new(sub, index, emesh_event_ref(slot->event)), wait_ns);
 }
 
 void
@@ -217,9 +225,7 @@ emesh_slot_keep(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
     slot->flags |= EMESH_SLOT_KEEPING;
     stow->kind = STOW_KEEP;
     stow->origin = slot->position;
-    stow->append.group = (emesh_slice){ sub->group, strlen(sub->group) };
-    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
-    begin(stow);
+    to_inbox(stow, wait_ns);
 }
 
 void
@@ -262,14 +268,14 @@ emesh_stow_forget(emesh_sub *sub, uint32_t index)
     }
 }
 
-/* What waits for its next try goes back into the window, which is read again from the floor. */
+/* What waits for its next try is forgotten with the window, which is read again from the floor.
+ * Only once nothing is under way: until then somebody may join, and all goes on. */
 bool
 emesh_stows_quiet(emesh_sub *sub)
 {
-    for (uint32_t i = sub->stows->len; i > 0; i--) {
-        emesh_stow *stow = sub->stows->pdata[i - 1];
-        if (!stow->under_way && !stow->forgotten)
-            stow_free(stow);
-    }
-    return sub->stowing == 0;
+    if (sub->stowing > 0)
+        return false;
+    while (sub->stows->len > 0)
+        stow_free(sub->stows->pdata[sub->stows->len - 1]);
+    return true;
 }

@@ -206,7 +206,6 @@ tell_end(emesh_sub *sub, int32_t code, const char *why)
         mail->from = g_strdup(why);
     }
     g_ptr_array_set_size(sub->consumers, 0);
-    sub->clearing = NULL;
 }
 
 void
@@ -355,6 +354,7 @@ close_reader(emesh_sub *sub)
 
     if (sub->keeps)
         emesh_positions_save(&sub->save);
+    sub->state = EMESH_SUB_CLOSING;
     for (uint32_t i = 0; i < sub->consumers->len; i++)
         emesh_consumer_return_all(sub->consumers->pdata[i], false); /* before their slots go */
     emesh_order_clear(sub);
@@ -363,7 +363,6 @@ close_reader(emesh_sub *sub)
     g_array_set_size(sub->waiting, 0);
     g_array_set_size(sub->unfit, 0);
     g_ptr_array_set_size(sub->windows, 0);
-    sub->state = EMESH_SUB_CLOSING;
     if (sub->cursor == NULL) {
         reader_closed(sub, EMESH_OK, NULL, NULL);
         return;
@@ -436,6 +435,7 @@ emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
             emesh_consumer_close_offer(sub, slot);
         if (sub->ordered)
             emesh_order_forget(sub, at);
+        emesh_slot_unfit_forget(sub, at);
         if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
             (slot->flags & EMESH_SLOT_KEEPING) != 0)
             emesh_stow_forget(sub, at);

@@ -112,7 +112,6 @@ struct emesh_sub {
     uint32_t stowing;          /* of them at the store, or waiting for a topic */
     GArray *unfit;             /* emesh_unfit */
     GHashTable *keys;          /* ordered: emesh_order_key of keys with something open or held */
-    emesh_consumer *clearing;  /* gets nothing more until it is empty, for a suspect event */
     uint64_t outcomes;         /* the last ones, a bit each, 1 = failed */
     uint32_t n_outcomes;
     uint64_t calm_ns;          /* everything fails: no offer before */
@@ -140,6 +139,8 @@ void emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail); /* y: 1
 void emesh_consumer_free(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_consumer_window(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail);
+/* One that leaves and has nothing open any more is taken out, and its member told. */
+void emesh_consumer_gone(emesh_bus_lane *here, emesh_consumer *consumer);
 
 /* sub.c */
 emesh_sub *emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *consumer);
@@ -175,6 +176,9 @@ void emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, co
 /* May the event be offered to it? */
 bool emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t index,
                      const emesh_consumer *consumer);
+/* May any member have it? */
+bool emesh_slot_fits_any(const emesh_sub *sub, const emesh_slot *slot, uint32_t index);
+void emesh_slot_unfit_forget(emesh_sub *sub, uint32_t index);
 /* Settled, also what lies above the floor; committed: the store knows it already. */
 void emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed);
 /* Settles an event whose time is over. */

@@ -3,6 +3,7 @@
  * See mesh.h. Callbacks come on workers and record under a mutex; the test's thread turns the main
  * loop and looks.
  */
+#include "bus/session.h"
 #include "harness/mesh.h"
 #include "bus/lane.h"
 #include "daemon/log.h"
@@ -717,6 +718,28 @@ void
 mesh_unsubscribe(mesh_sub *s)
 {
     mesh_on_lane(s->c->m, s->c->lane, unsubscribe_on_lane, s);
+}
+
+typedef struct membering {
+    mesh_client *c;
+    uint32_t n;
+} membering;
+
+static void
+members_on_lane(void *ctx)
+{
+    membering *m = ctx;
+
+    m->n = m->c->session->n_members;
+}
+
+uint32_t
+mesh_members(mesh_client *c)
+{
+    membering m = { .c = c };
+
+    mesh_on_lane(c->m, c->lane, members_on_lane, &m);
+    return m.n;
 }
 
 typedef struct windowing {

@@ -50,6 +50,8 @@ mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, u
                          uint32_t window, bool ack);
 int32_t mesh_sub_code(mesh_sub *s);
 void mesh_unsubscribe(mesh_sub *s);
+/* Subscriptions of the session that are not over yet, also those that left with something open. */
+uint32_t mesh_members(mesh_client *c);
 void mesh_window(mesh_sub *s, uint32_t window);
 /* Waits until n deliveries have come in all. */
 void mesh_deliveries(mesh_sub *s, uint32_t n);

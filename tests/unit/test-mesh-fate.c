@@ -5,6 +5,7 @@
  * twice: over the smallest honest store, where the engine writes first and settles then, and, with
  * MESH_OPTIONS, over the embedded one, where both are one unit.
  */
+#include "bus/topic.h"
 #include "harness/mesh.h"
 
 #include <stdio.h>
@@ -145,6 +146,25 @@ test_no_acknowledgement_in_time(void)
     mesh_deliveries(sub, 3);
     g_assert_cmpstr(mesh_delivered(sub, 2), ==, "b0");
     mesh_settle(sub, 2, EMESH_SETTLE_DONE, 0);
+    mesh_free(m);
+}
+
+/* Who unsubscribes may still settle what it has; when it never does, its deadline ends both. */
+static void
+test_left_with_something_open(void)
+{
+    mesh *m = up("[group g]\nack-timeout = 200ms\n" SOON, NULL);
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *other;
+
+    mesh_publish(c, "t", "a", 2, 10);
+    mesh_deliveries(sub, 2);
+    mesh_unsubscribe(sub);
+    other = mesh_subscribe(d, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(other, 2);
+    g_assert_cmpuint(mesh_attempt(other, 0), ==, 2);
+    while (mesh_members(c) > 0)
+        g_main_context_iteration(NULL, FALSE);
     mesh_free(m);
 }
 
@@ -366,6 +386,65 @@ test_slow_holder(void)
     mesh_free(m);
 }
 
+/* Dead letters that cannot be written settle nothing: the event is the next member's. */
+static void
+test_dead_letters_blocked(void)
+{
+    mesh *m = up("[group g]\ndead-letter-store = nowhere\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+
+    for (uint32_t life = 0; life < 2; life++) {
+        mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+        if (life == 0)
+            mesh_publish(c, "t", "a", 2, 10);
+        mesh_deliveries(sub, 2);
+        g_assert_cmpstr(mesh_delivered(sub, 0), ==, "a0");
+        mesh_settle(sub, 0, EMESH_SETTLE_DEAD, 0);
+        mesh_settle(sub, 1, EMESH_SETTLE_RETURN, 0); /* goes round, so that the first is judged */
+        mesh_deliveries(sub, 3);
+        g_assert_cmpstr(mesh_delivered(sub, 2), ==, "a1");
+        mesh_unsubscribe(sub);
+        mesh_settle(sub, 2, EMESH_SETTLE_RETURN, 0);
+        while (mesh_members(c) > 0)
+            g_main_context_iteration(NULL, FALSE);
+    }
+    mesh_free(m);
+}
+
+static void
+remember(void *ctx, int32_t code, const char *why)
+{
+    (void)why;
+    *(int32_t *)ctx = code;
+}
+
+static bool
+is_told(void *ctx)
+{
+    return *(int32_t *)ctx != 1;
+}
+
+/* The topic goes while somebody holds events of it that left the window. */
+static void
+test_held_topic_goes(void)
+{
+    mesh *m = up("[daemon]\nwindow-events = 64\n", NULL);
+    mesh_client *p = mesh_client_new(m, 0), *c = mesh_client_new(m, 1);
+    mesh_sub *slow = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 4, false), *good;
+    int32_t code = 1;
+
+    mesh_publish(p, "t", "a", 4, 10);
+    mesh_deliveries(slow, 4);
+    good = mesh_subscribe(p, "t", "g", EMESH_SUB_SHARED, 100, true);
+    mesh_publish(p, "t", "e", 100, 10);
+    mesh_deliveries(good, 100);
+    emesh_topic_delete_main(mesh_bus(m), "t", 1, remember, &code);
+    mesh_wait(is_told, &code);
+    g_assert_cmpint(code, ==, EMESH_OK);
+    mesh_settle(slow, 0, EMESH_SETTLE_DONE, 0);
+    mesh_free(m);
+}
+
 /* Attempts are the store's to remember: a restart gives none away. */
 static void
 test_attempts_survive(void)
@@ -399,6 +478,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/dead-letters-off", test_dead_letters_off);
     g_test_add_func("/fate/never-buried-twice", test_never_buried_twice);
     g_test_add_func("/fate/no-acknowledgement-in-time", test_no_acknowledgement_in_time);
+    g_test_add_func("/fate/left-with-something-open", test_left_with_something_open);
     g_test_add_func("/fate/expired", test_expired);
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
@@ -407,6 +487,8 @@ main(int argc, char **argv)
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
     g_test_add_func("/fate/delivery-test-7/slow-holder", test_slow_holder);
+    g_test_add_func("/fate/dead-letters-blocked", test_dead_letters_blocked);
+    g_test_add_func("/fate/held-topic-goes", test_held_topic_goes);
     g_test_add_func("/fate/attempts-survive", test_attempts_survive);
 #endif
     return g_test_run();
