@@ -129,8 +129,10 @@ take_place(emesh_port *port)
 {
     emesh_listeners *listeners = port->listeners;
 
-    if (emesh_net_used_up(port->lane))
+    if (emesh_net_used_up(port->lane)) {
+        emesh_net_wants(port->lane);
         return CONN_REFUSED_MEMORY;
+    }
     if (__atomic_fetch_add(&listeners->connections, 1, __ATOMIC_RELAXED) <
         listeners->max_connections)
         return CONN_WELCOME;

@@ -93,7 +93,7 @@ typedef struct emesh_net_lane {
     uint8_t *wire_spare;        /* an encrypted-output buffer at rest, tls.c */
     emesh_link starved;         /* connections that wait for memory */
     emesh_alarm starved_alarm;
-    uint64_t starved_since;     /* 0: not all the time */
+    uint64_t starved_since;     /* memory is wanted in vain; 0: it is not */
     int64_t memory;             /* not yet added to the listeners' account */
     void *dial_tls;             /* SSL_CTX for dialling, made on first use; tls.c */
     emesh_link lookups;         /* under way, lookup.c */
@@ -152,6 +152,8 @@ void emesh_net_account(emesh_conn *conn, int64_t delta);
 bool emesh_net_over(const emesh_conn *conn); /* is the listeners' memory used up for conn? */
 bool emesh_net_used_up(const emesh_net_lane *lane);  /* ... for everybody? */
 void emesh_net_starve(emesh_conn *conn);
+/* Somebody wants memory that is not there: when that lasts, those who hold most are ended. */
+void emesh_net_wants(emesh_net_lane *lane);
 void emesh_net_lane_close_accepted(emesh_net_lane *lane);
 void emesh_net_lane_relieve(emesh_net_lane *lane); /* ends those that hold most */
 

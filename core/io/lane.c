@@ -6,9 +6,10 @@
  * Memory: each lane counts what its connections hold and adds it to the listeners' account in
  * larger steps. When seven eighths of the limit are used, connections that hold something already
  * stop reading (starve) and look again 20 times a second; the last eighth is for those that hold
- * next to nothing, so that small messages still pass. After two seconds without a change each lane
- * ends the connections that hold most: halves of messages never block everybody for good. The
- * daemon's budget is a second limit of the same kind, over all listeners.
+ * next to nothing, so that small messages still pass. New connections are refused when all is used.
+ * After two seconds in which somebody wanted memory in vain each lane ends the connections that hold
+ * most: halves of messages never block everybody for good. The daemon's budget is a second limit of
+ * the same kind, over all listeners.
  */
 #include <string.h>
 
@@ -101,20 +102,23 @@ emesh_net_over(const emesh_conn *conn)
 }
 
 void
+emesh_net_wants(emesh_net_lane *lane)
+{
+    if (lane->starved_since != 0)
+        return;
+    lane->starved_since = emesh_worker_now(lane->worker);
+    emesh_worker_alarm(lane->worker, &lane->starved_alarm, lane->starved_since + STARVED_LOOK_NS);
+}
+
+void
 emesh_net_starve(emesh_conn *conn)
 {
-    emesh_net_lane *lane = conn->lane;
-
     if (conn->starved)
         return;
     conn->starved = true;
     emesh_conn_flush(conn); /* stops watching for input */
-    if (emesh_ring_empty(&lane->starved)) {
-        uint64_t now = emesh_worker_now(lane->worker);
-        lane->starved_since = now;
-        emesh_worker_alarm(lane->worker, &lane->starved_alarm, now + STARVED_LOOK_NS);
-    }
-    emesh_ring_append(&lane->starved, &conn->starved_link);
+    emesh_net_wants(conn->lane);
+    emesh_ring_append(&conn->lane->starved, &conn->starved_link);
 }
 
 static void
@@ -134,8 +138,10 @@ starved_look(emesh_alarm *alarm)
         emesh_conn_flush(conn);
         emesh_conn_call(conn);
     }
-    if (emesh_ring_empty(&lane->starved))
+    if (emesh_ring_empty(&lane->starved) && !emesh_net_used_up(lane)) {
+        lane->starved_since = 0;
         return;
+    }
     if (now - lane->starved_since >= STARVED_MOST_NS) {
         lane->starved_since = now;
         emesh_listeners_relieve(lane->listeners);
