@@ -475,9 +475,12 @@ emesh_listeners_may_log(emesh_listeners *listeners, emesh_log_limit *limit, uint
     const uint64_t interval = limit->seconds * (uint64_t)NET_SECOND;
 
     pthread_mutex_lock(&listeners->log_lock);
-    uint64_t n = (now - limit->since_ns) / interval;
+    /* The clocks of two lanes differ by the length of a turn. */
+    uint64_t n = now > limit->since_ns ? (now - limit->since_ns) / interval : 0;
     limit->since_ns += n * interval;
     limit->said = limit->said > n ? limit->said - (uint32_t)n : 0;
+    if (limit->said == 0) /* the interval begins with the line, not at some full minute */
+        limit->since_ns = MAX(now, limit->since_ns);
     bool may = limit->said < limit->at_once;
     if (may) {
         limit->said++;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/listener.h"
 #include "net-harness.h"
 
 static const emesh_net_api *const net = &emesh_net_service;
@@ -446,6 +447,26 @@ test_memory_of_the_daemon(void)
     net_server_close(&server);
 }
 
+/* One line a minute is a minute behind the last one, whatever the clock shows; the clocks of two lanes
+ * may differ a little. */
+static void
+test_lines_are_rationed(void)
+{
+    emesh_listeners listeners = { 0 };
+    emesh_log_limit limit = { .at_once = 1, .seconds = 60 };
+    const uint64_t s = UINT64_C(1000000000);
+    uint32_t left_out = 0;
+
+    pthread_mutex_init(&listeners.log_lock, NULL);
+    g_assert_true(emesh_listeners_may_log(&listeners, &limit, 59 * s, &left_out));
+    g_assert_false(emesh_listeners_may_log(&listeners, &limit, 61 * s, &left_out));
+    g_assert_false(emesh_listeners_may_log(&listeners, &limit, 58 * s, &left_out));
+    g_assert_false(emesh_listeners_may_log(&listeners, &limit, 118 * s, &left_out));
+    g_assert_true(emesh_listeners_may_log(&listeners, &limit, 119 * s, &left_out));
+    g_assert_cmpuint(left_out, ==, 3);
+    pthread_mutex_destroy(&listeners.log_lock);
+}
+
 static size_t
 never_done(void *ctx, emesh_conn *conn, const emesh_part *in)
 {
@@ -605,6 +626,7 @@ main(int argc, char **argv)
     g_test_add_func("/net/limit/silent", test_silent);
     g_test_add_func("/net/limit/idle", test_idle);
     g_test_add_func("/net/limit/memory", test_memory);
+    g_test_add_func("/net/limit/lines-are-rationed", test_lines_are_rationed);
     g_test_add_func("/net/limit/memory-of-the-daemon", test_memory_of_the_daemon);
     g_test_add_func("/net/limit/endless", test_endless);
     g_test_add_func("/net/limit/descriptors", test_descriptors);
