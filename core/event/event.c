@@ -138,19 +138,6 @@ emesh_event_alloc(uint32_t n_attrs, size_t image_len, uint32_t form, const emesh
     return EMESH_OK;
 }
 
-int32_t
-emesh_event_make(const emesh_attr *attrs, uint32_t n, uint32_t form, const emesh_part *data,
-                 uint32_t n_data, bool join, emesh_event **out, emesh_error *err)
-{
-    int32_t code =
-        emesh_event_alloc(n, emesh_image_size(attrs, n), form, data, n_data, join, out, err);
-    if (code != EMESH_OK)
-        return code;
-    emesh_image_write(*out, attrs, n, form);
-    emesh_event_point(*out);
-    return EMESH_OK;
-}
-
 const emesh_event *
 emesh_event_ref(const emesh_event *event)
 {

@@ -101,6 +101,19 @@ emesh_event_point(emesh_event *event)
     event->size = bytes + event->view.data_len;
 }
 
+int32_t
+emesh_event_make(const emesh_attr *attrs, uint32_t n, uint32_t form, const emesh_part *data,
+                 uint32_t n_data, bool join, emesh_event **out, emesh_error *err)
+{
+    int32_t code =
+        emesh_event_alloc(n, emesh_image_size(attrs, n), form, data, n_data, join, out, err);
+    if (code != EMESH_OK)
+        return code;
+    emesh_image_write(*out, attrs, n, form);
+    emesh_event_point(*out);
+    return EMESH_OK;
+}
+
 /* Length of the image at the start of (image, len). */
 static int32_t
 measure(const uint8_t *image, size_t len, size_t *out, emesh_error *err)

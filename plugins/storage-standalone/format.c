@@ -136,16 +136,3 @@ sa_step_at(const uint8_t *p, size_t n, uint64_t lsn, uint32_t salt, sa_rec_head 
     return sa_rec_body_ok(head, p + SA_RECORD_HEAD, n - SA_RECORD_HEAD) ? SA_STEP_RECORD
                                                                       : SA_STEP_BAD_BODY;
 }
-
-size_t
-sa_find_record(const uint8_t *p, size_t n, uint64_t lsn, uint32_t salt)
-{
-    size_t end = n & ~(size_t)7;
-    sa_rec_head head;
-    for (size_t at = 8; at + 8 <= end; at += 8) {
-        if (sa_get32(p + at) == SA_RECORD_MAGIC
-            && sa_rec_head_read(p + at, n - at, lsn + at, salt, &head))
-            return at;
-    }
-    return end;
-}

@@ -112,7 +112,5 @@ typedef enum sa_step {
 /* What lies at p, which is at lsn. */
 sa_step sa_step_at(const uint8_t *p, size_t n, uint64_t lsn, uint32_t salt, sa_rec_head *head,
                    size_t *need);
-/* Next place behind p[0] where a record header of this store is valid, or n rounded down to 8. */
-size_t sa_find_record(const uint8_t *p, size_t n, uint64_t lsn, uint32_t salt);
 
 #endif

@@ -12,7 +12,7 @@
 #ifndef SA_HOLD_H
 #define SA_HOLD_H
 #include "batch.h"
-#include "hold-live.h"
+#include <lmdb.h>
 #include <sys/queue.h>
 
 struct sa_cursor;
@@ -167,5 +167,8 @@ void sa_inbox_commit(struct sa_cursor *c, const emesh_commit *items, uint32_t n)
 /* reader.c: body of a HOLD as an event; NULL: damaged, or *again: no memory. */
 const emesh_event *sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token,
                                 uint8_t **body, sa_rec_head *head, bool *again);
+
+/* [keeper] hold-marks.c: a HOLD_DONE in seg may go only once this is false. Lock of segs held. */
+bool sa_hold_marks(struct sa_store *store, const struct sa_segment *seg);
 
 #endif

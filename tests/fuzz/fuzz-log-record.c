@@ -86,9 +86,7 @@ records(uint8_t *p, size_t n, bool sign)
             bodies(&head, p + at + SA_RECORD_HEAD);
             at += sa_rec_size(head.body);
         } else {
-            size_t skip = sa_find_record(p + at, n - at, LSN + at, SALT);
-            g_assert_cmpuint(skip, <=, n - at);
-            at += MAX(skip, 8u);
+            at += 8;
         }
     }
 }
