@@ -36,7 +36,6 @@ typedef struct model {
 } model;
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
-static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
 static const char *const names[TOPICS] = { "a", "b", "c" };
 
 static uint32_t
@@ -84,9 +83,7 @@ static void
 check_events(model *m, uint32_t t)
 {
     model_topic *mt = &m->topics[t];
-    store_reader *r = store_host_read(m->h, 0, mt->topic, NULL, &earliest);
-    store_host_want(r, EVENTS * 2, 1 << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(m->h, mt->topic, NULL, 0);
     g_assert_cmpuint(store_host_n(r), ==, mt->n - mt->first);
     for (uint32_t i = mt->first; i < mt->n; i++) {
         g_autofree char *id = g_strdup_printf("%s%u", names[t], i);
@@ -105,9 +102,7 @@ check_group(model *m, uint32_t t)
 {
     model_topic *mt = &m->topics[t];
     g_autofree bool *came = g_new0(bool, EVENTS);
-    store_reader *r = store_host_read(m->h, 0, mt->topic, "g", &stored);
-    store_host_want(r, EVENTS * 2, 1 << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(m->h, mt->topic, "g", 0);
     for (uint32_t k = 0, i = mt->first; k < store_host_n(r); k++) {
         while (i < mt->n && mt->offset[i] < store_host_offset(r, k))
             i++;
@@ -159,9 +154,7 @@ acknowledge(model *m, uint32_t t, uint32_t which, bool up_to)
     if (mt->n == mt->first)
         return;
     uint32_t i = mt->first + which % (mt->n - mt->first);
-    store_reader *r = store_host_read(m->h, 0, mt->topic, "g", &stored);
-    store_host_want(r, EVENTS * 2, 1 << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(m->h, mt->topic, "g", 0);
     store_host_commit(r, mt->offset[i], up_to ? EMESH_COMMIT_UP_TO : EMESH_COMMIT_ONE, 0, 1);
     store_host_reader_close(r);
     for (uint32_t k = up_to ? 0 : i; k <= i; k++)

@@ -157,6 +157,19 @@ store_host_caught_up(store_reader *r)
     store_host_wait(r->h, at_end, r);
 }
 
+store_reader *
+store_host_read_all(store_host *h, struct emesh_topic *topic, const char *group, size_t size)
+{
+    emesh_start start = { .size = sizeof start,
+                          .kind = group != NULL ? EMESH_START_STORED : EMESH_START_EARLIEST };
+    store_reader *r = store_host_read(h, 0, topic, group, &start);
+    if (size > 0)
+        store_host_check_data(r, size);
+    store_host_want(r, 1000000, 1ull << 40);
+    store_host_caught_up(r);
+    return r;
+}
+
 uint32_t
 store_host_n(store_reader *r)
 {

@@ -91,6 +91,10 @@ void store_host_want(store_reader *r, uint32_t records, uint64_t bytes);
 void store_host_records(store_reader *r, uint32_t n);
 /* Waits until the end was reached. */
 void store_host_caught_up(store_reader *r);
+/* A reader on lane 0 that has come to the end: of all there is, or of what the group has not
+ * acknowledged. size above 0: data are looked at, see store_host_bad(). */
+store_reader *store_host_read_all(store_host *h, struct emesh_topic *topic, const char *group,
+                                  size_t size);
 uint32_t store_host_n(store_reader *r);
 const char *store_host_id(store_reader *r, uint32_t i); /* "" without event */
 uint64_t store_host_offset(store_reader *r, uint32_t i);

@@ -331,9 +331,7 @@ check_group(state *s, struct emesh_topic *topic)
         if (!any || *(uint64_t *)offset > most)
             g_hash_table_add(due, id);
     }
-    store_reader *r = store_host_read(s->w->h, 0, topic, "g", &stored);
-    store_host_want(r, 1000000, 1ull << 40);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(s->w->h, topic, "g", 0);
     for (uint32_t i = 0; i < store_host_n(r); i++)
         g_hash_table_remove(due, store_host_id(r, i));
     g_hash_table_iter_init(&iter, due);

@@ -149,9 +149,7 @@ again(store_host *h, struct emesh_topic *topic, shared *s, uint32_t g, gint64 ki
     uint32_t acked = atomic_load(&s->acked[g]) * CHUNK;
     gint64 oldest = 0;
     group_name(name, g);
-    store_reader *r = store_host_read(h, 0, topic, name, &stored);
-    store_host_want(r, 2 * EVENTS, 1u << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, name, 0);
     uint32_t n = store_host_n(r), due = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint64_t offset = store_host_offset(r, i);
@@ -262,9 +260,7 @@ test_poison(void)
     store_host *h = store_host_new(dir, 1);
     g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
     struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
-    store_reader *r = store_host_read(h, 0, topic, "p", &stored);
-    store_host_want(r, 1000, 1u << 20);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, "p", 0);
     g_test_message("%" G_GUINT64_FORMAT " acked behind one that is not: %u ranges, %u after a kill; "
                    "%u offered again", s->poison, s->ranges, ranges_of(h), store_host_n(r));
     g_assert_cmpuint(s->ranges, <=, 3);

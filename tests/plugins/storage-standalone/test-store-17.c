@@ -197,18 +197,13 @@ check(store_host *h)
     emesh_topic_spec spec = { .size = sizeof spec, .name = { "golden", 6 },
                               .level = EMESH_LEVEL_OS, .retention_bytes = 1ull << 40 };
     g_assert_cmpint(store_host_topic_code(h, &spec, &topic), ==, EMESH_OK);
-    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-    store_host_check_data(r, 300);
-    store_host_want(r, 10000, 1 << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, NULL, 300);
     g_assert_cmpuint(store_host_n(r), ==, EVENTS - 7);
     g_assert_cmpuint(store_host_bad(r), ==, 0);
     g_assert_cmpuint(store_host_offset(r, 0), ==, 7);
     g_assert_cmpstr(store_host_id(r, EVENTS - 8), ==, "e259");
     store_host_reader_close(r);
-    r = store_host_read(h, 0, topic, "g", &stored);
-    store_host_want(r, 10000, 1 << 30);
-    store_host_caught_up(r);
+    r = store_host_read_all(h, topic, "g", 0);
     g_assert_cmpuint(store_host_n(r), ==, EVENTS - DONE - 1);
     g_assert_cmpuint(store_host_offset(r, 0), ==, DONE);
     g_assert_cmpuint(store_host_offset(r, 1), ==, DONE + 2);
@@ -242,9 +237,7 @@ check_held(store_host *h, bool fire)
     }
     g_assert_cmpuint(inbox, ==, 2);
     store_host_reader_close(r);
-    r = store_host_read(h, 0, wide, NULL, &earliest);
-    store_host_want(r, 100, 1 << 30);
-    store_host_caught_up(r);
+    r = store_host_read_all(h, wide, NULL, 0);
     g_assert_cmpuint(store_host_n(r), ==, 6);
     if (fire) {
         store_host_shift(h, (int64_t)DUE_MS - g_get_real_time() / 1000 + 1000, 0);

@@ -94,9 +94,7 @@ test_delay(void)
     uint64_t base = now_ms() + HOUR_MS;
     for (uint32_t i = 0; i < 20; i++) /* appended in another order than they are due */
         g_assert_cmpint(put(&p, "d", i, NULL, base + ((i * 7) % 20) * 1000, 0), ==, EMESH_OK);
-    store_reader *r = store_host_read(p.h, 0, p.topic, NULL, &earliest);
-    store_host_want(r, 1000, 0);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(p.h, p.topic, NULL, 0);
     g_assert_cmpuint(store_host_n(r), ==, 0);
     ahead(&p, HOUR_MS + 5500 - (int64_t)(now_ms() + HOUR_MS - base));
     store_host_records(r, 5);
@@ -160,9 +158,7 @@ test_inbox(void)
     down(&p);
     up(&p);
     ahead(&p, 2 * HOUR_MS);
-    r = store_host_read(p.h, 0, p.topic, "g", &stored);
-    store_host_want(r, 100, 0);
-    store_host_caught_up(r);
+    r = store_host_read_all(p.h, p.topic, "g", 0);
     g_assert_cmpuint(store_host_n(r), ==, 0);
     end(&p);
 }
@@ -217,9 +213,7 @@ test_unit(void)
     g_assert_cmpstr(store_host_id(r, 0), ==, "e0");
     g_assert_cmpstr(store_host_id(r, 1), ==, "e2");
     dead = store_host_topic(p.h, "%DLQ%g", EMESH_LEVEL_SYNCED, 0, 0);
-    r = store_host_read(p.h, 0, dead, NULL, &earliest);
-    store_host_want(r, 100, 0);
-    store_host_caught_up(r);
+    r = store_host_read_all(p.h, dead, NULL, 0);
     g_assert_cmpuint(store_host_n(r), ==, 2);
     sa_topic_close(NULL, dead);
     end(&p);

@@ -207,9 +207,7 @@ look(const sample *s, const char *dir, uint32_t segment, uint64_t from, uint64_t
     code = store_host_topic_code(h, &spec, &topic);
     if (code != EMESH_OK)
         g_error("topic: %s", store_host_text(h));
-    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-    store_host_want(r, 100000, 1 << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, NULL, 0);
     g_autofree bool *there = g_new0(bool, s->n);
     uint64_t last = 0;
     for (uint32_t i = 0; i < store_host_n(r); i++) {

@@ -145,9 +145,7 @@ static GHashTable *
 ids_of(store_host *h, struct emesh_topic *topic, const char *group)
 {
     GHashTable *ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    store_reader *r = store_host_read(h, 0, topic, group, group != NULL ? &stored : &earliest);
-    store_host_want(r, 1000, 0);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, group, 0);
     for (uint32_t i = 0; i < store_host_n(r); i++)
         g_assert_true(g_hash_table_add(ids, g_strdup(store_host_id(r, i))));
     store_host_reader_close(r);

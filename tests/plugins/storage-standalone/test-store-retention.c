@@ -7,7 +7,6 @@
 #include "harness/store-host.h"
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
-static const emesh_start stored = { sizeof stored, EMESH_START_STORED, 0, { 0, 0 } };
 
 static void
 publish(store_host *h, struct emesh_topic *topic, uint32_t n)
@@ -22,9 +21,7 @@ publish(store_host *h, struct emesh_topic *topic, uint32_t n)
 static uint64_t
 first_of(store_host *h, struct emesh_topic *topic, uint32_t *n)
 {
-    store_reader *r = store_host_read(h, 0, topic, NULL, &earliest);
-    store_host_want(r, 100000, 1u << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, topic, NULL, 0);
     *n = store_host_n(r);
     uint64_t first = *n > 0 ? store_host_offset(r, 0) : UINT64_MAX;
     store_host_reader_close(r);
@@ -63,9 +60,7 @@ test_bytes(void)
     g_assert_cmpuint(files, <=, 100000 / 65536 + 1 + 1 + 3);
     first = first_of(h, cut, &n);
     /* The group is told, and goes on at the earliest. */
-    store_reader *r = store_host_read(h, 0, cut, "g", &stored);
-    store_host_want(r, 10000, 1u << 30);
-    store_host_caught_up(r);
+    store_reader *r = store_host_read_all(h, cut, "g", 0);
     g_assert_cmpuint(store_host_flags(r, 0), ==, EMESH_RECORD_TRIMMED);
     g_assert_cmpuint(store_host_offset(r, 0), ==, first - 1);
     g_assert_cmpuint(store_host_offset(r, 1), ==, first);
