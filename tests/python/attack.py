@@ -75,32 +75,43 @@ def idle(_port, begun, over):
     return 0
 
 
-def slow_loris(port, begun, over, n):
-    """Half of them trickle before HELLO, half in the middle of a frame; who is closed comes again."""
-    text = wire.MAGIC + struct.pack(">ii", 3000000, 100) + b"{" * 2000000
-    closed, all_of_them = 0, []
+def crowd_of(more, begun, over, pause, step=None):
+    """A crowd until it is over. more(crowd) yields who is missing: a socket, and what it has to send,
+    step bytes of it a round. Who is closed comes again; how many were."""
+    crowd, closed = [], 0
     while not over():
-        while len(all_of_them) < n:
-            if len(all_of_them) % 2:
-                one = wire.Connection(port, "loris", "pub").socket
-            else:
-                one = connect(port)
+        for one, text in more(crowd):
             one.setblocking(False)
-            all_of_them.append([one, 0])
+            crowd.append([one, memoryview(text)])
         begun()
-        for item in list(all_of_them):
+        for item in list(crowd):
             try:
-                item[1] += item[0].send(text[item[1]:item[1] + 1])
+                if item[1]:
+                    item[1] = item[1][item[0].send(item[1][:step]):]
                 if not item[0].recv(100):
                     raise ConnectionError
             except BlockingIOError:
                 pass
             except OSError:
                 item[0].close()
-                all_of_them.remove(item)
+                crowd.remove(item)
                 closed += 1
-        time.sleep(0.05)
+        time.sleep(pause)
     return closed
+
+
+def slow_loris(port, begun, over, n):
+    """Half of them trickle before HELLO, half in the middle of a frame; who is closed comes again."""
+    text = wire.MAGIC + struct.pack(">ii", 3000000, 100) + b"{" * 2000000
+
+    def more(crowd):
+        while len(crowd) < n:
+            if len(crowd) % 2:
+                yield wire.Connection(port, "loris", "pub").socket, text
+            else:
+                yield connect(port), text
+
+    return crowd_of(more, begun, over, 0.05, step=1)
 
 
 def silent(port, begun, over, n, hello=False):
@@ -176,52 +187,25 @@ def never_reads(port, begun, over, n):
 
 def stalled_tls(port, begun, over, n):
     """Half a ClientHello each, again when it was closed."""
-    closed, crowd = 0, []
-    while not over():
+
+    def more(crowd):
         while len(crowd) < n:
             one = connect(port)
             one.sendall(HALF_HELLO)
-            one.setblocking(False)
-            crowd.append(one)
-        begun()
-        for one in list(crowd):
-            try:
-                if one.recv(100):
-                    continue
-            except BlockingIOError:
-                continue
-            except OSError:
-                pass
-            one.close()
-            crowd.remove(one)
-            closed += 1
-        time.sleep(0.05)
-    return closed
+            yield one, b""
+
+    return crowd_of(more, begun, over, 0.05)
 
 
 def hoards(port, begun, over, large, small):
     """Halves of large messages and, behind them, many of small ones; who is ended comes again."""
-    crowd, closed = [], 0
-    while not over():
+
+    def more(crowd):
         for i in range(large + small - len(crowd)):
             try:
                 one = wire.Connection(port, "hoards", "pub").socket
             except (OSError, ValueError):
-                break  # refused, as it should be
-            one.setblocking(False)
-            crowd.append([one, memoryview(half_a_frame(3000000 if i < large else 12000))])
-        begun()
-        for item in list(crowd):
-            try:
-                if item[1]:
-                    item[1] = item[1][item[0].send(item[1]):]
-                if not item[0].recv(100):
-                    raise ConnectionError
-            except BlockingIOError:
-                pass
-            except OSError:
-                item[0].close()
-                crowd.remove(item)
-                closed += 1
-        time.sleep(0.01)
-    return closed
+                return  # refused, as it should be
+            yield one, half_a_frame(3000000 if i < large else 12000)
+
+    return crowd_of(more, begun, over, 0.01)
