@@ -188,12 +188,6 @@ pwrite(int fd, const void *bytes, size_t n, off_t place)
 }
 
 WRAP ssize_t
-pwrite64(int fd, const void *bytes, size_t n, off_t place)
-{
-    return pwrite(fd, bytes, n, place);
-}
-
-WRAP ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t place)
 {
     NEXT(pwritev_fn, "pwritev");
@@ -206,12 +200,6 @@ pwritev(int fd, const struct iovec *iov, int n, off_t place)
     }
     writes(fd, (uint64_t)place, bytes);
     return next(fd, iov, n, place);
-}
-
-WRAP ssize_t
-pwritev64(int fd, const struct iovec *iov, int n, off_t place)
-{
-    return pwritev(fd, iov, n, place);
 }
 
 static int

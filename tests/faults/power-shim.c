@@ -258,12 +258,6 @@ pwrite(int fd, const void *bytes, size_t n, off_t place)
 }
 
 WRAP ssize_t
-pwrite64(int fd, const void *bytes, size_t n, off_t place)
-{
-    return pwrite(fd, bytes, n, place);
-}
-
-WRAP ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t place)
 {
     NEXT(pwritev_fn, "pwritev");
@@ -274,12 +268,6 @@ pwritev(int fd, const struct iovec *iov, int n, off_t place)
     if (done > 0)
         has_written(fd, (uint64_t)place + (uint64_t)done);
     return done;
-}
-
-WRAP ssize_t
-pwritev64(int fd, const struct iovec *iov, int n, off_t place)
-{
-    return pwritev(fd, iov, n, place);
 }
 
 WRAP ssize_t

@@ -70,6 +70,20 @@ typedef ssize_t (*pwrite_fn)(int, const void *, size_t, off_t);
 typedef ssize_t (*pwritev_fn)(int, const struct iovec *, int, off_t);
 typedef int (*sync_fn)(int);
 
+/* The library's own; the other name of each is here. */
 WRAP ssize_t pwrite(int fd, const void *bytes, size_t n, off_t place);
+WRAP ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t place);
 WRAP ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t place);
 WRAP ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t place);
+
+WRAP ssize_t
+pwrite64(int fd, const void *bytes, size_t n, off_t place)
+{
+    return pwrite(fd, bytes, n, place);
+}
+
+WRAP ssize_t
+pwritev64(int fd, const struct iovec *iov, int n, off_t place)
+{
+    return pwritev(fd, iov, n, place);
+}

@@ -122,12 +122,12 @@ store_host_note_results(const emesh_host *host, const emesh_appended *results, u
     if (h->on_results != NULL)
         h->on_results(h->on_results_ctx, results, n);
     for (uint32_t i = 0; i < n; i++) {
-        h->failed += results[i].code != EMESH_OK;
+        h->tally.failed += results[i].code != EMESH_OK;
         if (results[i].code != EMESH_OK)
-            h->last_code = results[i].code;
-        h->last_position = results[i].position;
+            h->tally.last_code = results[i].code;
+        h->tally.last_position = results[i].position;
     }
-    h->results += n;
+    h->tally.results += n;
     if (h->on_results == NULL) /* a benchmark looks itself */
         pthread_cond_broadcast(&h->wake);
     pthread_mutex_unlock(&h->lock);
@@ -142,7 +142,16 @@ static bool
 counted(void *ctx)
 {
     const counting *c = ctx;
-    return c->h->results >= c->n;
+    return c->h->tally.results >= c->n;
+}
+
+static store_tally
+tally_of(store_host *h)
+{
+    pthread_mutex_lock(&h->lock);
+    store_tally tally = h->tally;
+    pthread_mutex_unlock(&h->lock);
+    return tally;
 }
 
 uint64_t
@@ -150,34 +159,25 @@ store_host_results(store_host *h, uint64_t at_least)
 {
     counting c = { h, at_least };
     store_host_wait(h, counted, &c);
-    return h->results;
+    return tally_of(h).results;
 }
 
 uint64_t
 store_host_failed(store_host *h)
 {
-    pthread_mutex_lock(&h->lock);
-    uint64_t failed = h->failed;
-    pthread_mutex_unlock(&h->lock);
-    return failed;
+    return tally_of(h).failed;
 }
 
 int32_t
 store_host_last_code(store_host *h)
 {
-    pthread_mutex_lock(&h->lock);
-    int32_t code = h->last_code;
-    pthread_mutex_unlock(&h->lock);
-    return code;
+    return tally_of(h).last_code;
 }
 
 emesh_position
 store_host_last_position(store_host *h)
 {
-    pthread_mutex_lock(&h->lock);
-    emesh_position position = h->last_position;
-    pthread_mutex_unlock(&h->lock);
-    return position;
+    return tally_of(h).last_position;
 }
 
 void
@@ -210,12 +210,10 @@ uint32_t
 store_host_append_items(store_host *h, uint32_t lane, emesh_append *items, uint32_t n)
 {
     appending a = { .h = h, .lane = lane, .n = n, .items = items };
-    pthread_mutex_lock(&h->lock);
-    uint64_t before = h->results, failed = h->failed;
-    pthread_mutex_unlock(&h->lock);
+    store_tally before = tally_of(h);
     store_host_on_lane(h, lane, append_now, &a);
-    store_host_results(h, before + n);
-    return n - (uint32_t)(store_host_failed(h) - failed);
+    store_host_results(h, before.results + n);
+    return n - (uint32_t)(store_host_failed(h) - before.failed);
 }
 
 static emesh_append

@@ -9,6 +9,12 @@
 #include "io/loop.h"
 #include "io/pool.h"
 
+typedef struct store_tally { /* of what came back from appends */
+    uint64_t results, failed;
+    int32_t last_code;
+    emesh_position last_position;
+} store_tally;
+
 struct store_host {
     emesh_host host;
     emesh_attr about[2];
@@ -25,9 +31,7 @@ struct store_host {
     /* lock */
     GPtrArray *lines;
     GPtrArray *readers;
-    uint64_t results, failed;
-    int32_t last_code;
-    emesh_position last_position;
+    store_tally tally;
     uint32_t health;
     void (*on_results)(void *ctx, const emesh_appended *results, uint32_t n);
     void *on_results_ctx;

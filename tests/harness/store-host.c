@@ -169,7 +169,7 @@ int32_t
 store_host_open(store_host *h, const sa_options *opt, const sa_io *io)
 {
     h->err = (emesh_error){ .size = sizeof h->err };
-    h->results = h->failed = 0;
+    h->tally.results = h->tally.failed = 0;
     h->health = EMESH_HEALTH_OK;
     int32_t code = sa_store_new(&h->host, opt, io != NULL ? io : &sa_io_posix, &h->store, &h->err);
     if (code == EMESH_OK)
