@@ -61,7 +61,7 @@ typedef struct sa_topic {
     sa_partition **parts; /* grows by a new array; old ones stay with the handles */
     uint32_t n_parts;
     uint32_t handles;
-    bool deleted;
+    _Atomic bool deleted;
     bool row_dirty; /* in the keeper's list; keeper->lock */
     /* cursors on it: lock below; the numbers are read without it */
     pthread_mutex_t lock;
@@ -72,7 +72,7 @@ typedef struct sa_topic {
 
 typedef struct sa_group {
     uint32_t id;
-    bool deleted;
+    _Atomic bool deleted;
     bool lost;      /* its places may be lost with an index: what is missing is at the earliest */
     bool row_dirty; /* in the keeper's list; keeper->lock */
     uint64_t created_us;

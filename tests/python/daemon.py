@@ -15,6 +15,10 @@ from pathlib import Path
 BUILD = Path(os.environ.get("EMESH_BUILD", "build")).resolve()
 SOURCE = Path(os.environ.get("EMESH_SOURCE", Path(__file__).resolve().parents[2]))
 
+# what sanitizers take in memory and time, and call by themselves, is no measure of the daemon's
+SANITIZED = (BUILD / "core" / "eventmeshd").exists() and any(
+    name in (BUILD / "core" / "eventmeshd").read_bytes() for name in (b"libasan.so", b"libtsan.so"))
+
 # what a test needs of conf.d unless it says otherwise
 CONF = {
     "10-protocol-tcp.conf": """
