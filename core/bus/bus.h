@@ -35,6 +35,8 @@ struct emesh_bus {
     pthread_mutex_t lanes_lock;   /* of adding a lane */
     uint64_t queue_bytes;         /* atomic: accepted, not yet answered by a store */
     bool closing;                 /* [main] no new topic is opened */
+    bool draining;                /* under lanes_lock: lanes made now refuse from the start */
+    struct drain *drain;          /* [main] under way */
     emesh_daemon *daemon;         /* for commands that sessions give */
     emesh_log *log;
 };
@@ -49,6 +51,16 @@ void emesh_bus_set_conf(emesh_bus *bus, emesh_conf *conf);
 bool emesh_bus_check_rules(emesh_bus *bus, emesh_conf *conf, GError **error);
 /* [main] A store came up, or changed what it can (inst events). */
 void emesh_bus_store_ready(emesh_bus *bus, emesh_inst *inst, const emesh_store_info *info);
+/* [main] Before a stop: publishes are refused (UNAVAILABLE) and nothing is offered from now on; what
+ * was accepted is answered and what was offered may be acknowledged for at most wait_ns, then all
+ * readers are closed, which writes what is settled. done runs on [main]. */
+typedef struct emesh_drained { /* what the time was too short for */
+    uint32_t publishes, offers;
+} emesh_drained;
+void emesh_bus_drain(emesh_bus *bus, uint64_t wait_ns,
+                     void (*done)(void *ctx, const emesh_drained *how), void *ctx);
+/* [main] The drain under way waits no longer. */
+void emesh_bus_drain_cut(emesh_bus *bus);
 /* [main] Ends all readers, closes all topics; before the stores go down. done runs on [main]. */
 void emesh_bus_close(emesh_bus *bus, void (*done)(void *ctx), void *ctx);
 /* [main] A store goes down (a restart after a failure, or the end): its readers and topics are

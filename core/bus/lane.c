@@ -40,6 +40,7 @@ emesh_bus_lane_new(emesh_bus *bus, emesh_worker *worker)
 
     lane->bus = bus;
     lane->worker = worker;
+    lane->draining = bus->draining;
     lane->topics = g_hash_table_new(g_str_hash, g_str_equal);
     lane->waits = g_hash_table_new(g_str_hash, g_str_equal);
     lane->batches = g_ptr_array_new();

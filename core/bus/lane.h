@@ -39,6 +39,8 @@ struct emesh_bus_lane {
     uint64_t next_session;
     emesh_alarm deadlines;       /* publishes with a deadline */
     GQueue with_deadline;
+    uint32_t publishing;         /* accepted from sessions and not yet answered */
+    bool draining;               /* before a stop: no publish is accepted, no event offered */
     emesh_delivery_lane *delivery;
     emesh_lane_counts counts;
 };

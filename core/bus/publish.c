@@ -117,6 +117,7 @@ emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t
     if (!p->answered)
         emesh_session_result(session, p->cookie, code, level, why);
     session->unacked--;
+    lane->publishing--;
     session->unacked_bytes -= p->bytes;
     __atomic_sub_fetch(&lane->bus->queue_bytes, p->bytes, __ATOMIC_RELAXED);
     room_check(session);
@@ -196,6 +197,16 @@ topic_of(emesh_session *s, emesh_slice name)
     return topic;
 }
 
+/* Before a stop nothing new comes in; a reply is not new, somebody waits for it. */
+static int32_t
+before_topic(const emesh_bus_lane *lane, const emesh_publish *item, const char **why)
+{
+    if (!lane->draining || item->what == EMESH_PUB_REPLY)
+        return emesh_stages_before_topic(item, why);
+    *why = "the daemon is stopping";
+    return EMESH_E_UNAVAILABLE;
+}
+
 static void
 accept_one(emesh_session *s, const emesh_publish *item)
 {
@@ -218,6 +229,7 @@ accept_one(emesh_session *s, const emesh_publish *item)
         p->key_len = (uint32_t)item->key.len;
     }
     s->unacked++;
+    lane->publishing++;
     s->unacked_bytes += p->bytes;
     s->published++;
     lane->counts.published++;
@@ -228,7 +240,7 @@ accept_one(emesh_session *s, const emesh_publish *item)
         if (lane->deadlines.place == 0 || lane->deadlines.at_ns > p->deadline_ns)
             emesh_worker_alarm(lane->worker, &lane->deadlines, p->deadline_ns);
     }
-    code = emesh_stages_before_topic(item, &why);
+    code = before_topic(lane, item, &why);
     if (code != EMESH_OK) {
         lane->counts.refused++;
         emesh_pending_end(lane, p, code, 0, why);

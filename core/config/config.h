@@ -176,6 +176,7 @@ typedef struct emesh_daemon_options {
     uint64_t window_bytes;     /* 16 MiB */
     uint32_t credit_events;    /* of one session's subscription, most, 1024 */
     uint64_t credit_bytes;     /* 4 MiB */
+    uint64_t drain_timeout_ns; /* at a stop, for acknowledgements; 30 s */
 } emesh_daemon_options;
 /* The option table of [daemon], for check, dump and the man page. */
 const emesh_option *emesh_daemon_option_table(uint32_t *n);

@@ -37,6 +37,9 @@ static const emesh_option daemon_options[] = {
       .help = "Most events that one session holds unacknowledged." },
     { .name = "credit-bytes", .type = EMESH_OPT_SIZE, .value = "4MiB", .min = 4 * KIB,
       .max = 64 * GIB, .help = "The same in bytes." },
+    { .name = "drain-timeout", .type = EMESH_OPT_DURATION, .value = "30s",
+      .max = INT64_C(3600) * 1000000000,
+      .help = "How long a stop waits for acknowledgements of what was delivered." },
 };
 
 const emesh_option *
@@ -87,6 +90,7 @@ emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GEr
         .window_bytes = (uint64_t)emesh_config_number(config, NULL, "window-bytes"),
         .credit_events = (uint32_t)emesh_config_number(config, NULL, "credit-events"),
         .credit_bytes = (uint64_t)emesh_config_number(config, NULL, "credit-bytes"),
+        .drain_timeout_ns = (uint64_t)emesh_config_number(config, NULL, "drain-timeout"),
     };
     return true;
 }

@@ -19,6 +19,7 @@ struct emesh_delivery_lane {
     emesh_bus_lane *lane;
     GHashTable *subs;       /* key → emesh_sub: subscriptions this lane owns */
     GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
+    uint32_t open;          /* offers of all subscriptions here */
 };
 
 emesh_delivery_lane *emesh_delivery_lane_new(emesh_bus_lane *lane);
@@ -28,6 +29,10 @@ void emesh_delivery_lane_free(emesh_delivery_lane *delivery);
  * told. */
 void emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, bool pause,
                               void (*done)(void *ctx), void *ctx);
+
+/* [lane] The same for all subscriptions, before a stop: members hear nothing, as their protocol says
+ * goodbye to them. */
+void emesh_delivery_end_all(emesh_delivery_lane *delivery, void (*done)(void *ctx), void *ctx);
 
 /* The lane that owns a group's subscriptions in a store: where the store lives, by hash. */
 emesh_bus_lane *emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group,

@@ -154,8 +154,11 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
 }
 
 static const char *
-refuse(const emesh_subscribe *spec, int32_t *code)
+refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
 {
+    *code = EMESH_E_UNAVAILABLE;
+    if (lane->draining)
+        return "the daemon is stopping";
     *code = EMESH_E_INVALID;
     if (!emesh_name_ok(spec->topic.ptr, spec->topic.len))
         return "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
@@ -221,7 +224,7 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     if (spec.start != NULL)
         memcpy(&m->start, spec.start, MIN(spec.start->size, sizeof m->start));
     m->joining = true;
-    why = refuse(&spec, &code);
+    why = refuse(session->lane, &spec, &code);
     if (why != NULL) {
         answer(m, code, why);
         return m;

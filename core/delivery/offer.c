@@ -64,6 +64,7 @@ link_open(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
         c->open_head = index + 1;
     c->open_tail = index + 1;
     c->open_events++;
+    sub->owner->open++;
     c->open_bytes += slot->bytes;
 }
 
@@ -81,6 +82,7 @@ emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
     else
         c->open_tail = slot->prev;
     c->open_events--;
+    sub->owner->open--;
     c->open_bytes -= slot->bytes;
     c->sole = false;
     if (sub->ordered)

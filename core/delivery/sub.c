@@ -309,7 +309,8 @@ after_reader(emesh_sub *sub)
         sub->pausing = false;
         sub->state = EMESH_SUB_PAUSED;
         tell_ended(sub);
-        ask_again(&sub->again);
+        if (!sub->owner->lane->draining)
+            ask_again(&sub->again);
         return;
     }
     if (sub->consumers->len > 0 && !sub->ending) {
@@ -517,13 +518,20 @@ pump(emesh_phased *item)
 {
     emesh_sub *sub = (emesh_sub *)((char *)item - offsetof(emesh_sub, pump));
 
+    bool draining = sub->owner->lane->draining;
+
+    if (sub->state == EMESH_SUB_PAUSED && draining && sub->waiter.ready == NULL &&
+        (sub->ending || sub->consumers->len == 0))
+        sub->state = EMESH_SUB_OPEN; /* nobody asks for the topic any more: it ends */
     if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING ||
         sub->state == EMESH_SUB_PAUSED)
         return; /* whatever is under way comes back to here */
     if (sub->cursor != NULL) {
         begin_windows(sub);
-        emesh_sub_offer(sub);
-        emesh_sub_custody(sub);
+        if (!draining) {
+            emesh_sub_offer(sub);
+            emesh_sub_custody(sub);
+        }
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
@@ -533,7 +541,7 @@ pump(emesh_phased *item)
         (sub->consumers->len == 0 && !must_stay(sub) && !lingers(sub))) {
         if (emesh_stows_quiet(sub)) /* else the last result touches it again */
             close_reader(sub);
-    } else
+    } else if (!draining)
         emesh_sub_want(sub);
 }
 
@@ -574,9 +582,10 @@ end_sub(emesh_sub *sub, end_topic *e, bool pause)
     emesh_sub_touch(sub);
 }
 
-void
-emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, bool pause,
-                         void (*done)(void *ctx), void *ctx)
+/* topic NULL: of all */
+static void
+end_subs(emesh_delivery_lane *delivery, const emesh_bus_topic *topic, bool pause,
+         void (*done)(void *ctx), void *ctx)
 {
     end_topic *e = g_new0(end_topic, 1);
     GHashTableIter iter;
@@ -587,10 +596,23 @@ emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, 
     e->ctx = ctx;
     g_hash_table_iter_init(&iter, delivery->subs);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (((emesh_sub *)value)->topic == topic)
+        if (topic == NULL || ((emesh_sub *)value)->topic == topic)
             end_sub(value, e, pause);
     for (uint32_t i = 0; i < delivery->alone->len; i++)
-        if (((emesh_sub *)delivery->alone->pdata[i])->topic == topic)
+        if (topic == NULL || ((emesh_sub *)delivery->alone->pdata[i])->topic == topic)
             end_sub(delivery->alone->pdata[i], e, pause);
     one_ended(e);
+}
+
+void
+emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *topic, bool pause,
+                         void (*done)(void *ctx), void *ctx)
+{
+    end_subs(delivery, topic, pause, done, ctx);
+}
+
+void
+emesh_delivery_end_all(emesh_delivery_lane *delivery, void (*done)(void *ctx), void *ctx)
+{
+    end_subs(delivery, NULL, true, done, ctx);
 }
