@@ -55,6 +55,13 @@ posix_ahead(void *ctx, int fd, uint64_t place, uint64_t n)
     posix_fadvise(fd, (off_t)place, (off_t)n, POSIX_FADV_WILLNEED);
 }
 
+static void
+posix_flush(void *ctx, int fd, uint64_t place, uint64_t n)
+{
+    (void)ctx;
+    sync_file_range(fd, (off_t)place, (off_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
 static int
 posix_allocate(void *ctx, int fd, uint64_t size)
 {
@@ -121,6 +128,7 @@ const sa_io sa_io_posix = {
     .pwritev = posix_pwritev,
     .pread = posix_pread,
     .ahead = posix_ahead,
+    .flush = posix_flush,
     .allocate = posix_allocate,
     .truncate = posix_truncate,
     .datasync = posix_datasync,

@@ -18,6 +18,9 @@ typedef struct sa_io {
     ssize_t (*pread)(void *ctx, int fd, void *into, size_t n, uint64_t place);
     /* Asks for bytes to be fetched into the page cache; may be NULL, nobody waits for it. */
     void (*ahead)(void *ctx, int fd, uint64_t place, uint64_t n);
+    /* Asks for bytes to be on their way to the disk; may be NULL, nobody waits for it, and nothing
+     * is durable by it. */
+    void (*flush)(void *ctx, int fd, uint64_t place, uint64_t n);
     int (*allocate)(void *ctx, int fd, uint64_t size);
     int (*truncate)(void *ctx, int fd, uint64_t size);
     int (*datasync)(void *ctx, int fd);

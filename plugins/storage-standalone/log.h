@@ -16,6 +16,9 @@
 
 #define SA_IOV 1024
 #define SA_TURN_BYTES (256u << 10)
+/* Written bytes are sent to the disk in pieces of this size, so that the fdatasync that follows has
+ * little left to write: while it runs, writes to the same file may wait. */
+#define SA_FLUSH_BYTES (1u << 20)
 #define SA_SLOW_NS 2000000u
 #define SA_CALM_NS 1000000000u
 
@@ -46,6 +49,7 @@ typedef struct sa_log {
     uint64_t first_unsynced_ns; /* when the oldest unsynced byte was written, 0 = none */
     _Atomic uint64_t slow_until; /* monotonic ns: lanes do not write before */
     _Atomic uint64_t written, durable;
+    _Atomic uint64_t flushed; /* sent to the disk; the syncer's word, the writer compares */
     _Atomic uint64_t entered; /* what groups and held events know of; written follows at once */
     /* the writer's */
     uint64_t suspect_until; /* a slow write was seen within a second */

@@ -50,6 +50,7 @@ typedef struct sa_segment {
     uint32_t use;           /* readers at it */
     uint64_t used;          /* tick of the last use */
     _Atomic uint64_t synced; /* LSN up to which the disk has it */
+    uint64_t flushed;        /* the syncer: LSN up to which it was sent there, 0 = not yet */
     bool rows;              /* its chunks are in LMDB */
     bool gone;              /* being deleted: no new reader */
     bool cleaned;           /* written by the cleaner: its name begins with c- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The syncer thread: one fdatasync for all that waits, again and again while anything waits; else
- * each second or 16 MiB. It moves the durable watermark, makes events of level synced visible and
+ * each second or 16 MiB, and between the bytes are sent ahead in pieces. It moves the durable watermark, makes events of level synced visible and
  * answers them, one batch each.
  */
 #include "cursor.h"
@@ -120,6 +120,8 @@ sa_sync_once(struct sa_store *store)
     pthread_mutex_lock(&log->lock);
     if (target > atomic_load(&log->durable))
         atomic_store(&log->durable, target);
+    if (target > atomic_load(&log->flushed))
+        atomic_store(&log->flushed, target);
     if (atomic_load(&log->written) == target)
         log->first_unsynced_ns = 0;
     else if (log->first_unsynced_ns != 0)
@@ -162,6 +164,27 @@ due(struct sa_store *store, uint64_t *until)
     return sa_mono_ns(store) >= *until;
 }
 
+/* Sends what is written to the disk, without the page that is still being filled: a write into a
+ * page under way waits for it. */
+static void
+flush(struct sa_store *store)
+{
+    sa_log *log = &store->log;
+    sa_segment *list[SA_UNSYNCED];
+    uint64_t target = atomic_load(&log->written);
+    uint32_t n = store->io->flush == NULL ? 0 : unsynced(store, list);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t from = MAX(atomic_load(&list[i]->synced), list[i]->flushed);
+        uint64_t to = atomic_load(&list[i]->end);
+        to -= (to - list[i]->base) % 4096;
+        if (to <= from)
+            continue;
+        store->io->flush(store->io->ctx, list[i]->fd, from - list[i]->base, to - from);
+        list[i]->flushed = to;
+    }
+    atomic_store(&log->flushed, target);
+}
+
 void *
 sa_syncer(void *arg)
 {
@@ -175,6 +198,13 @@ sa_syncer(void *arg)
             log->sync_now = false;
             pthread_mutex_unlock(&log->lock);
             sa_sync_once(store);
+            pthread_mutex_lock(&log->lock);
+            continue;
+        }
+        if (log->failed == 0
+            && atomic_load(&log->written) - atomic_load(&log->flushed) >= SA_FLUSH_BYTES) {
+            pthread_mutex_unlock(&log->lock);
+            flush(store);
             pthread_mutex_lock(&log->lock);
             continue;
         }

@@ -384,7 +384,8 @@ publish(struct sa_store *store, sa_batch *list, uint64_t end)
         log->first_unsynced_ns = sa_mono_ns(store);
         waits = true; /* the syncer sets its clock */
     }
-    if (waits || end - atomic_load(&log->durable) > store->opt.sync_bytes)
+    if (waits || end - atomic_load(&log->durable) > store->opt.sync_bytes
+        || end - atomic_load(&log->flushed) >= SA_FLUSH_BYTES)
         pthread_cond_signal(&log->sync_wake);
     if (log->failed == 0)
         return NULL;
