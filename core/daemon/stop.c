@@ -7,6 +7,7 @@
 #include "daemon/private.h"
 
 #define GOODBYE_NS (5000u * 1000000ull) /* for what protocols still have to say */
+#define LATE_NS (1000u * 1000000ull)    /* the same, when somebody let the drain time out before */
 
 static void
 all_down(emesh_daemon *daemon)
@@ -17,9 +18,9 @@ all_down(emesh_daemon *daemon)
 static void went_down(void *ctx, emesh_inst *inst);
 
 static bool
-bring_down(emesh_daemon *daemon, bool storage)
+bring_down(emesh_daemon *daemon, bool storage, uint64_t wait_ns)
 {
-    uint64_t deadline = emesh_worker_now(daemon->main) + GOODBYE_NS;
+    uint64_t deadline = emesh_worker_now(daemon->main) + wait_ns;
 
     daemon->left = 1;
     for (uint32_t i = 0; i < daemon->instances->len; i++) {
@@ -37,7 +38,7 @@ bus_closed(void *ctx)
 {
     emesh_daemon *daemon = ctx;
 
-    if (!bring_down(daemon, true))
+    if (!bring_down(daemon, true, GOODBYE_NS))
         all_down(daemon);
 }
 
@@ -64,7 +65,7 @@ drained(void *ctx, const emesh_drained *how)
                       "drain: %u publishes were not answered and %u deliveries not acknowledged in "
                       "time; the latter come again after the start",
                       how->publishes, how->offers);
-    if (!bring_down(daemon, false))
+    if (!bring_down(daemon, false, how->offers > 0 ? LATE_NS : GOODBYE_NS))
         emesh_bus_close(daemon->bus, bus_closed, daemon);
 }
 
