@@ -3,6 +3,7 @@
  * Batches of appends, and the results that come back from whatever thread the store likes.
  */
 #include "bus/append.h"
+#include "bus/note.h"
 #include "event/event.h"
 
 #include <string.h>
@@ -220,6 +221,7 @@ emesh_append_flush(emesh_phased *item)
     emesh_bus_lane *lane =
         (emesh_bus_lane *)((char *)item - offsetof(emesh_bus_lane, append_item));
 
+    emesh_notes_flush(lane->notes); /* an append may carry the settle that a note explains */
     for (uint32_t i = 0; i < lane->batches->len; i++)
         if (lane->batches->pdata[i] != NULL)
             batch_flush(lane, lane->batches->pdata[i]);
@@ -235,11 +237,14 @@ emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool
 
     for (uint32_t i = 0; batch != NULL && i < batch->n; i++) {
         emesh_pending *p = batch->items[i];
-        if (p->topic == topic)
+        if (p->topic == topic) {
+            emesh_note_publish(lane, p, NULL,
+                               away ? EMESH_WHY_REFUSED_AWAY : EMESH_WHY_REFUSED_DELETED, 0, NULL);
             emesh_pending_end(lane, p, away ? EMESH_E_UNAVAILABLE : EMESH_E_NOT_FOUND, 0,
                               away ? "the store is away" : "the topic is being deleted");
-        else
+        } else {
             batch->items[kept++] = p;
+        }
     }
     if (batch != NULL)
         batch->n = kept;

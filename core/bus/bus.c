@@ -31,7 +31,7 @@ emesh_bus_lane_add(emesh_bus *bus, emesh_worker *worker)
 
 emesh_bus *
 emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_workers,
-              const emesh_daemon_options *limits, emesh_state *state)
+              const emesh_daemon_options *limits, emesh_state *state, emesh_journal *journal)
 {
     emesh_bus *bus = g_new0(emesh_bus, 1);
 
@@ -41,6 +41,8 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->n_workers = n_workers;
     bus->limits = *limits;
     bus->state = state;
+    bus->journal = journal;
+    bus->notes = emesh_notes_new(journal, main);
     bus->stores = g_ptr_array_new_with_free_func(g_free);
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
     bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
@@ -59,6 +61,7 @@ emesh_bus_free(emesh_bus *bus)
     for (uint32_t i = 0; i < bus->n_lanes; i++)
         emesh_bus_lane_free(bus->lanes[i]);
     g_free(bus->lanes);
+    emesh_notes_free(bus->notes);
     g_hash_table_unref(bus->topics);
     g_ptr_array_unref(bus->unanswered);
     g_hash_table_unref(bus->opening);

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "eventmesh/client.h"
 #include "eventmesh/kind-storage.h"
+#include "journal/journal.h"
 #include "plugin/inst.h"
 #include "state/state.h"
 #include <pthread.h>
@@ -26,6 +27,8 @@ struct emesh_bus {
     emesh_daemon_options limits;
     emesh_conf *conf;             /* [main] rules of topics and groups */
     emesh_state *state;
+    emesh_journal *journal;       /* of decisions; NULL: none is kept */
+    emesh_notes *notes;           /* [main] what main decides */
     GPtrArray *stores;            /* [main] emesh_store */
     GHashTable *topics;           /* [main] name → emesh_bus_topic, the register */
     GPtrArray *unanswered;        /* [main] closed ones with appends their store never answered */
@@ -43,7 +46,8 @@ struct emesh_bus {
 
 /* [main] Lanes for all workers are made; the workers are not running yet. */
 emesh_bus *emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_workers,
-                         const emesh_daemon_options *limits, emesh_state *state);
+                         const emesh_daemon_options *limits, emesh_state *state,
+                         emesh_journal *journal);
 void emesh_bus_free(emesh_bus *bus);
 /* [main] New rules: start and reload. */
 void emesh_bus_set_conf(emesh_bus *bus, emesh_conf *conf);

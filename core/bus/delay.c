@@ -50,7 +50,7 @@ wished(const emesh_event *event)
 }
 
 int32_t
-emesh_stage_delay(emesh_staged *item, const char **why)
+emesh_stage_delay(emesh_staged *item, emesh_why *why)
 {
     uint64_t now;
 
@@ -64,11 +64,13 @@ emesh_stage_delay(emesh_staged *item, const char **why)
         return EMESH_OK;
     }
     if (item->deliver_at_ms - now > FARTHEST_MS) {
-        *why = "an event can be delayed by 30 days at most";
+        *why = (emesh_why){ EMESH_WHY_REFUSED_FAR,
+                        "an event can be delayed by 30 days at most" };
         return EMESH_E_INVALID;
     }
     if (emesh_store_can(item->topic->store, EMESH_STORE_CAN_DELAY))
         return EMESH_OK;
-    *why = "the store of this topic cannot delay events";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_DELAY,
+                        "the store of this topic cannot delay events" };
     return EMESH_E_UNSUPPORTED;
 }

@@ -5,6 +5,7 @@
  */
 #include "bus/lane.h"
 #include "bus/append.h"
+#include "bus/note.h"
 #include "delivery/delivery.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ publish_deadlines(emesh_alarm *alarm)
         g_queue_unlink(&lane->with_deadline, l);
         p->deadline_ns = 0;
         p->answered = true;
+        emesh_note_publish(lane, p, p->wanted, EMESH_WHY_PUBLISH_LATE, 0, NULL);
         emesh_session_result(p->session, p->cookie, EMESH_E_TIMEOUT, 0,
                              "the store had not answered by the deadline");
     }
@@ -48,6 +50,7 @@ emesh_bus_lane_new(emesh_bus *bus, emesh_worker *worker)
     lane->mail_item.run = emesh_mail_flush;
     lane->result_item.run = emesh_session_tell_all;
     lane->deadlines.due = publish_deadlines;
+    lane->notes = emesh_notes_new(bus->journal, worker);
     lane->delivery = emesh_delivery_lane_new(lane);
     return lane;
 }
@@ -78,6 +81,7 @@ emesh_bus_lane_free(emesh_bus_lane *lane)
         g_free(box);
     }
     emesh_delivery_lane_free(lane->delivery);
+    emesh_notes_free(lane->notes);
     g_free(lane);
 }
 

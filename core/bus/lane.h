@@ -42,6 +42,7 @@ struct emesh_bus_lane {
     uint32_t publishing;         /* accepted from sessions and not yet answered */
     bool draining;               /* before a stop: no publish is accepted, no event offered */
     emesh_delivery_lane *delivery;
+    emesh_notes *notes;          /* this lane's decisions */
     emesh_lane_counts counts;
 };
 

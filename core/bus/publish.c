@@ -4,6 +4,7 @@
  * of publishes under way come from slabs, so that publishing allocates nothing of its own.
  */
 #include "bus/append.h"
+#include "bus/note.h"
 #include "event/event.h"
 
 #include <string.h>
@@ -144,13 +145,26 @@ emesh_publish_done(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t
         own_end(lane, p, code, position, why);
         return;
     }
-    if (code == EMESH_OK)
+    if (code == EMESH_OK) {
         lane->counts.appended++;
-    else if (EMESH_CLASS(code) == 4)
+        if (emesh_sampled(lane->notes, p->event))
+            emesh_note_stored(lane, p, level, position);
+    } else if (EMESH_CLASS(code) == 4) {
         lane->counts.unknown++;
-    else
+        emesh_note_publish(lane, p, NULL, EMESH_WHY_UNKNOWN, code, why);
+    } else {
         lane->counts.failed++;
+        emesh_note_publish(lane, p, NULL, EMESH_WHY_REFUSED_STORE, code, why);
+    }
     emesh_pending_end(lane, p, code, level, why);
+}
+
+static void
+refuse(emesh_bus_lane *lane, emesh_pending *p, const char *topic, int32_t error, emesh_why why)
+{
+    lane->counts.refused++;
+    emesh_note_publish(lane, p, topic, why.code, error, NULL);
+    emesh_pending_end(lane, p, error, 0, why.text);
 }
 
 static void
@@ -158,15 +172,16 @@ pending_with_topic(emesh_bus_lane *lane, emesh_pending *p, emesh_bus_topic *topi
 {
     emesh_staged item = { .session = p->session, .topic = topic, .event = p->event,
                           .level = p->level, .deliver_at_ms = p->deliver_at_ms };
-    const char *why = NULL;
+    emesh_why why = { 0 };
     int32_t code = emesh_stages_with_topic(&item, &why);
 
     p->deliver_at_ms = item.deliver_at_ms;
     if (code != EMESH_OK) {
-        lane->counts.refused++;
-        emesh_pending_end(lane, p, code, 0, why);
+        refuse(lane, p, topic->name, code, why);
         return;
     }
+    if (emesh_sampled(lane->notes, p->event))
+        emesh_note_publish(lane, p, topic->name, EMESH_WHY_ACCEPTED, 0, NULL);
     p->topic = topic;
     emesh_append_queue(lane, p);
 }
@@ -176,11 +191,14 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
             const char *why)
 {
     emesh_pending *p = (emesh_pending *)((char *)waiter - offsetof(emesh_pending, waiter));
+    g_autofree char *wanted = g_steal_pointer(&p->wanted);
 
-    if (topic != NULL)
+    if (topic != NULL) {
         pending_with_topic(lane, p, topic);
-    else
-        emesh_pending_end(lane, p, code, 0, why);
+        return;
+    }
+    emesh_note_publish(lane, p, wanted, EMESH_WHY_REFUSED_TOPIC, code, why);
+    emesh_pending_end(lane, p, code, 0, why);
 }
 
 static emesh_bus_topic *
@@ -199,11 +217,11 @@ topic_of(emesh_session *s, emesh_slice name)
 
 /* Before a stop nothing new comes in; a reply is not new, somebody waits for it. */
 static int32_t
-before_topic(const emesh_bus_lane *lane, const emesh_publish *item, const char **why)
+before_topic(const emesh_bus_lane *lane, const emesh_publish *item, emesh_why *why)
 {
     if (!lane->draining || item->what == EMESH_PUB_REPLY)
         return emesh_stages_before_topic(item, why);
-    *why = "the daemon is stopping";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_STOPPING, "the daemon is stopping" };
     return EMESH_E_UNAVAILABLE;
 }
 
@@ -212,7 +230,7 @@ accept_one(emesh_session *s, const emesh_publish *item)
 {
     emesh_bus_lane *lane = s->lane;
     emesh_pending *p = pending_take(lane);
-    const char *why = NULL;
+    emesh_why why = { 0 };
     emesh_bus_topic *topic;
     int32_t code;
 
@@ -242,8 +260,8 @@ accept_one(emesh_session *s, const emesh_publish *item)
     }
     code = before_topic(lane, item, &why);
     if (code != EMESH_OK) {
-        lane->counts.refused++;
-        emesh_pending_end(lane, p, code, 0, why);
+        g_autofree char *name = g_strndup(item->topic.ptr, MIN(item->topic.len, 249u));
+        refuse(lane, p, name, code, why);
         return;
     }
     topic = topic_of(s, item->topic);
@@ -252,7 +270,18 @@ accept_one(emesh_session *s, const emesh_publish *item)
         return;
     }
     p->waiter.ready = topic_ready;
+    p->wanted = g_strndup(item->topic.ptr, item->topic.len);
     emesh_topic_await(lane, item->topic.ptr, item->topic.len, &p->waiter);
+}
+
+static void
+refuse_newer(emesh_session *s, const emesh_publish *item, int32_t code)
+{
+    emesh_pending none = { .session = s, .event = item->event };
+    g_autofree char *name = g_strndup(item->topic.ptr, MIN(item->topic.len, 249u));
+
+    emesh_note_publish(s->lane, &none, name, EMESH_WHY_REFUSED_NEWER, code, NULL);
+    emesh_session_result(s, item->cookie, code, 0, "a newer kind of publish than this host");
 }
 
 static bool
@@ -288,7 +317,7 @@ emesh_publish_items(emesh_session *s, const emesh_publish *items, uint32_t n)
             item = &copy;
         }
         if (code != EMESH_OK)
-            emesh_session_result(s, copy.cookie, code, 0, "a newer kind of publish than this host");
+            refuse_newer(s, &copy, code);
         else
             accept_one(s, item);
     }

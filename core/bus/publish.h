@@ -30,6 +30,7 @@ struct emesh_pending {
     emesh_bus_topic *topic;     /* borrowed from the lane's table while under way: counted there */
     uint64_t cookie;            /* the plugin's */
     uint64_t deliver_at_ms, deadline_ns;
+    char *wanted;               /* name of the topic that is being opened */
     char *key;                  /* copy of an explicit key, NULL = attribute or session */
     uint32_t key_len;
     uint32_t level;
@@ -60,7 +61,12 @@ void emesh_pending_end(emesh_bus_lane *lane, emesh_pending *pending, int32_t cod
 uint64_t emesh_pending_cookie(const emesh_bus_lane *lane, const emesh_pending *pending);
 emesh_pending *emesh_pending_at(emesh_bus_lane *lane, uint32_t index);
 
-/* The chain every event passes (stage.c). 0, or why not; why is a text of static life. */
+typedef struct emesh_why { /* a refusal, for the publisher and for the journal */
+    emesh_code code;
+    const char *text;       /* of static life */
+} emesh_why;
+
+/* The chain every event passes (stage.c). 0, or why not. */
 typedef struct emesh_staged {
     emesh_session *session; /* the principal, once topics have rights */
     const emesh_bus_topic *topic;
@@ -68,7 +74,7 @@ typedef struct emesh_staged {
     uint32_t level;
     uint64_t deliver_at_ms; /* 0 = now; a stage may set it */
 } emesh_staged;
-int32_t emesh_stages_before_topic(const emesh_publish *item, const char **why);
-int32_t emesh_stages_with_topic(emesh_staged *item, const char **why);
+int32_t emesh_stages_before_topic(const emesh_publish *item, emesh_why *why);
+int32_t emesh_stages_with_topic(emesh_staged *item, emesh_why *why);
 /* delay.c: when the event may enter its topic. */
-int32_t emesh_stage_delay(emesh_staged *item, const char **why);
+int32_t emesh_stage_delay(emesh_staged *item, emesh_why *why);

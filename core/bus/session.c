@@ -204,6 +204,7 @@ emesh_session_tell_all(emesh_phased *item)
         (emesh_bus_lane *)((char *)item - offsetof(emesh_bus_lane, result_item));
     uint32_t n = lane->calls.length; /* those queued meanwhile come in the next round */
 
+    emesh_notes_flush(lane->notes);
     while (n-- > 0) {
         GList *link = g_queue_pop_head_link(&lane->calls);
         emesh_session *s = link->data;

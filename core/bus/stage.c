@@ -8,58 +8,63 @@
 #include "event/event.h"
 
 static int32_t
-stage_topic_name(const emesh_publish *item, const char **why)
+stage_topic_name(const emesh_publish *item, emesh_why *why)
 {
     if (emesh_name_ok(item->topic.ptr, item->topic.len))
         return EMESH_OK;
-    *why = "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_NAME,
+                        "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]" };
     return EMESH_E_INVALID;
 }
 
 static int32_t
-stage_kind(const emesh_publish *item, const char **why)
+stage_kind(const emesh_publish *item, emesh_why *why)
 {
     if (item->what == EMESH_PUB_EVENT)
         return EMESH_OK;
-    *why = "this daemon does not route requests and replies yet";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_KIND,
+                        "this daemon does not route requests and replies yet" };
     return EMESH_E_UNSUPPORTED;
 }
 
 static int32_t
-stage_size(emesh_staged *item, const char **why)
+stage_size(emesh_staged *item, emesh_why *why)
 {
     const emesh_store *store = item->topic->store;
 
     if (emesh_event_size(item->event) <= item->topic->max_event &&
         emesh_event_size(item->event) <= __atomic_load_n(&store->max_event_bytes, __ATOMIC_RELAXED))
         return EMESH_OK;
-    *why = "the event is larger than max-event of its topic, or than its store takes";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_SIZE,
+                        "the event is larger than max-event of its topic, or than its store takes" };
     return EMESH_E_TOO_LARGE;
 }
 
 static int32_t
-stage_level(emesh_staged *item, const char **why)
+stage_level(emesh_staged *item, emesh_why *why)
 {
     const emesh_bus_topic *topic = item->topic;
 
     if (!emesh_store_gives(topic->store, topic->level)) {
-        *why = "the store cannot give the durability of this topic any more";
+        *why = (emesh_why){ EMESH_WHY_REFUSED_LEVEL_GONE,
+                        "the store cannot give the durability of this topic any more" };
         return EMESH_E_UNAVAILABLE; /* it told so by ready(), and may be able again */
     }
     if (item->level == EMESH_LEVEL_TOPIC || emesh_store_gives(topic->store, item->level))
         return EMESH_OK;
-    *why = "the store of this topic cannot give the durability that the publish asks for";
+    *why = (emesh_why){ EMESH_WHY_REFUSED_LEVEL,
+                        "the store of this topic cannot give the durability that the publish asks for" };
     return EMESH_E_UNSUPPORTED;
 }
 
-typedef int32_t (*stage_early)(const emesh_publish *item, const char **why);
-typedef int32_t (*stage_late)(emesh_staged *item, const char **why);
+typedef int32_t (*stage_early)(const emesh_publish *item, emesh_why *why);
+typedef int32_t (*stage_late)(emesh_staged *item, emesh_why *why);
 
 static const stage_early early[] = { stage_topic_name, stage_kind };
 static const stage_late late[] = { stage_size, stage_level, emesh_stage_delay };
 
 int32_t
-emesh_stages_before_topic(const emesh_publish *item, const char **why)
+emesh_stages_before_topic(const emesh_publish *item, emesh_why *why)
 {
     int32_t code = EMESH_OK;
 
@@ -69,7 +74,7 @@ emesh_stages_before_topic(const emesh_publish *item, const char **why)
 }
 
 int32_t
-emesh_stages_with_topic(emesh_staged *item, const char **why)
+emesh_stages_with_topic(emesh_staged *item, emesh_why *why)
 {
     int32_t code = EMESH_OK;
 

@@ -168,6 +168,8 @@ typedef struct emesh_daemon_options {
     uint32_t log_level;        /* EMESH_LOG_* */
     const char *admin_listen;  /* reserved for the HTTP issue; NULL = off */
     const char *admin_token_file;
+    uint64_t journal_size;     /* of the decision journal, 256 MiB */
+    uint32_t journal_sample;   /* one of so many events is told at every stage, 1024; 0 = none */
     uint32_t publisher_events; /* un-acked publishes of one session, 256 */
     uint64_t publisher_bytes;  /* 1 MiB */
     uint64_t append_queue;     /* bytes, whole daemon, 64 MiB */

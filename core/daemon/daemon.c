@@ -125,6 +125,16 @@ make_folders(const emesh_daemon_args *args, GError **error)
     return true;
 }
 
+static emesh_journal *
+open_journal(emesh_daemon *daemon, const char *core_dir, GError **error)
+{
+    const emesh_daemon_options *options = &daemon->plan->options;
+    g_autofree char *path = g_build_filename(core_dir, "journal", NULL);
+
+    return emesh_journal_open(path, options->journal_size, options->journal_sample, daemon->main,
+                              daemon->pool, error);
+}
+
 static bool
 make_rooms(emesh_daemon *daemon, GError **error)
 {
@@ -136,8 +146,11 @@ make_rooms(emesh_daemon *daemon, GError **error)
     if (daemon->state == NULL)
         return false;
     daemon->pool = emesh_pool_new(2);
+    daemon->journal = open_journal(daemon, core_dir, error);
+    if (daemon->journal == NULL)
+        return false;
     daemon->bus = emesh_bus_new(daemon->main, daemon->workers, daemon->n_workers,
-                                &daemon->plan->options, daemon->state);
+                                &daemon->plan->options, daemon->state, daemon->journal);
     daemon->bus->daemon = daemon;
     daemon->bus->log = daemon->log;
     emesh_bus_set_conf(daemon->bus, daemon->plan->conf);
@@ -187,6 +200,7 @@ unmake(emesh_daemon *daemon)
     g_free(daemon->workers);
     g_free(daemon->beats);
     emesh_worker_free(daemon->main);
+    emesh_journal_close(daemon->journal); /* its last job may have been on its way to main */
     if (daemon->services != NULL)
         emesh_services_free(daemon->services);
     emesh_plan_free(daemon->next);

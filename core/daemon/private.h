@@ -19,6 +19,7 @@ struct emesh_daemon {
     uint32_t n_workers;
     emesh_pool *pool;
     emesh_state *state;
+    emesh_journal *journal;
     emesh_loader *loader;
     emesh_services *services;
     emesh_bus *bus;

@@ -44,6 +44,8 @@ emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail)
     c->leaving = true;
     if (c->sub != NULL && mail->n != 0 && c->sub->consumers->len == 1)
         c->sub->forget = true;
+    if (c->sub != NULL && c->sub->alone && c->open_events > 0)
+        emesh_sub_note(c->sub, c, EMESH_WHY_MEMBER_LEFT, c->open_events, NULL);
     if (mail->y != 0) /* the session is over */
         emesh_consumer_return_all(c, mail->x == EMESH_LEFT_CUT);
     emesh_consumer_gone(here, c);
@@ -75,6 +77,7 @@ emesh_consumer_window(emesh_bus_lane *here, const emesh_mail *mail)
 static void
 undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail)
 {
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     const char *error = mail->from;
 
     switch (mail->x) {
@@ -83,6 +86,7 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
             emesh_consumer_pause(sub, c, mail->a * 1000000u);
         sub->owner->lane->counts.returned++;
         sub->returned++;
+        emesh_slot_stage(sub, slot, c, EMESH_WHY_RETURNED, 0, error);
         emesh_slot_back(sub, index);
         break;
     case EMESH_SETTLE_DEAD:
@@ -92,10 +96,12 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
         emesh_slot_unfit(sub, index, c->inst, error);
         break;
     default:
-        if (emesh_consumer_outcome(sub, c, emesh_slot_at(&sub->slots, index), false))
+        if (emesh_consumer_outcome(sub, c, slot, false)) {
             emesh_slot_failed(sub, index, EMESH_CAUSE_FAILED, error, mail->a * 1000000u);
-        else
+        } else {
+            emesh_slot_stage(sub, slot, c, EMESH_WHY_NOT_COUNTED, 0, error);
             emesh_slot_back(sub, index);
+        }
         break;
     }
 }
@@ -128,6 +134,7 @@ emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)
     if (mail->x == EMESH_SETTLE_DONE) {
         here->counts.settled++;
         sub->settled++;
+        emesh_slot_stage(sub, slot, c, EMESH_WHY_ACKED, 0, NULL);
         emesh_consumer_outcome(sub, c, slot, true);
         emesh_slot_done(sub, index, false);
     } else {

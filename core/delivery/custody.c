@@ -90,6 +90,7 @@ emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin, emesh
 
     if (still(slot, origin) && inbox != NULL) {
         sub->custody++;
+        emesh_slot_note(sub, slot, slot->consumer, EMESH_WHY_CUSTODY, 0, NULL);
         emesh_slots_take_out(&sub->slots, sub->windows->pdata[slot->partition], copy, place);
     } else if (still(slot, origin)) { /* the inbox is another's now: the copy comes there */
         slot->flags = (uint8_t)(slot->flags & ~EMESH_SLOT_KEEPING);
@@ -107,6 +108,8 @@ emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, cons
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
 
+    if (sub->custody_ns == 0)
+        emesh_sub_note(sub, NULL, EMESH_WHY_INBOX_BLOCKED, AGAIN_NS / 1000000u, why);
     if (sub->custody_ns == 0)
         emesh_bus_warn(
             sub->owner->lane->bus, "delivery",

@@ -47,10 +47,12 @@ look(emesh_sub *sub, emesh_consumer *c, uint64_t now)
             emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], at - 1);
             continue;
         }
-        if (emesh_consumer_outcome(sub, c, slot, false))
+        if (emesh_consumer_outcome(sub, c, slot, false)) {
             emesh_slot_failed(sub, at - 1, EMESH_CAUSE_DEADLINE, "no acknowledgement in time", 0);
-        else
+        } else {
+            emesh_slot_stage(sub, slot, c, EMESH_WHY_NOT_COUNTED, 0, "no acknowledgement in time");
             emesh_slot_back(sub, at - 1);
+        }
     }
     return next;
 }

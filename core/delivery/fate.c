@@ -108,6 +108,9 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
         emesh_slot_park(sub, index, wait);
         return;
     }
+    emesh_slot_stage(sub, slot, NULL,
+                     cause == EMESH_CAUSE_DEADLINE ? EMESH_WHY_OVERDUE : EMESH_WHY_FAILED,
+                     wait / 1000000u, error);
     remember(sub, slot);
     slot->attempt++;
     sub->retried++;
@@ -134,6 +137,7 @@ emesh_slot_suspect(emesh_sub *sub, uint32_t index)
                         "connections broke while it was the oldest event there");
         return;
     }
+    emesh_slot_note(sub, slot, NULL, EMESH_WHY_SUSPECT, 0, NULL);
     remember(sub, slot);
     slot->attempt++;
     sub->retried++;
@@ -173,10 +177,12 @@ emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const c
 
     slot->flags |= EMESH_SLOT_UNFIT;
     g_array_append_val(sub->unfit, unfit);
-    if (emesh_slot_fits_any(sub, slot, index))
+    if (emesh_slot_fits_any(sub, slot, index)) {
+        emesh_slot_stage(sub, slot, NULL, EMESH_WHY_PASSED_ON, 0, error);
         emesh_slot_back(sub, index);
-    else
-        emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, error, 0);
+        return;
+    }
+    emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, error, 0);
 }
 
 bool
@@ -193,6 +199,7 @@ emesh_slot_expired(emesh_sub *sub, uint32_t index)
         ms > (uint64_t)g_get_real_time() / 1000u)
         return false;
     sub->expired++;
+    emesh_slot_note(sub, slot, NULL, EMESH_WHY_EXPIRED, 0, NULL);
     emesh_slot_done(sub, index, false);
     return true;
 }

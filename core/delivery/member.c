@@ -8,6 +8,7 @@
  * written to when it is not there.
  */
 #include "delivery/member.h"
+#include "bus/note.h"
 #include "delivery/sub.h"
 #include "event/event.h"
 
@@ -106,6 +107,22 @@ answer(emesh_member *m, int32_t code, const char *why)
     call(m);
 }
 
+/* Refused before anybody owned it. */
+static void
+refused(emesh_member *m, int32_t code, const char *why)
+{
+    char who[EMESH_WHO_TEXT];
+    emesh_note note = { .code = EMESH_WHY_SUBSCRIBE_REFUSED,
+                        .topic = m->topic_name,
+                        .group = m->group,
+                        .who = emesh_session_who(m->session, who),
+                        .words = why,
+                        .more = (uint64_t)code };
+
+    emesh_note_down(m->session->lane->notes, &note);
+    answer(m, code, why);
+}
+
 static void
 gone_self(emesh_bus_lane *here, const emesh_mail *mail)
 {
@@ -126,11 +143,11 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
         return;
     }
     if (topic == NULL) {
-        answer(m, code, why);
+        refused(m, code, why);
         return;
     }
     if (m->start.kind > EMESH_START_LATEST && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
-        answer(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
+        refused(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
         return;
     }
     m->topic = emesh_bus_topic_ref(topic);
@@ -226,7 +243,7 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     m->joining = true;
     why = refuse(session->lane, &spec, &code);
     if (why != NULL) {
-        answer(m, code, why);
+        refused(m, code, why);
         return m;
     }
     m->waiter.ready = topic_ready;

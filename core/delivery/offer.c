@@ -104,6 +104,7 @@ emesh_consumer_return_all(emesh_consumer *c, bool cut)
             continue;
         }
         sub->returned++;
+        emesh_slot_stage(sub, emesh_slot_at(&sub->slots, index), c, EMESH_WHY_RETURNED, 0, NULL);
         emesh_slot_back(sub, index);
     }
     if (sub != NULL)
@@ -126,6 +127,7 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     if (sub->ordered)
         emesh_order_offered(sub, index, c);
     sub->delivered++;
+    emesh_slot_stage(sub, slot, c, EMESH_WHY_OFFERED, 0, NULL);
     mail = emesh_mail_to(sub->owner->lane, c->home, emesh_member_offer, c->member);
     mail->event = emesh_event_ref(slot->event);
     mail->id = (uint64_t)c->attach << 52 | (uint64_t)index << 32 | slot->epoch;

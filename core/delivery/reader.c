@@ -21,6 +21,10 @@ take_record(emesh_sub *sub, const emesh_record *record)
     if (window == NULL || record->epoch != window->epoch || sub->state == EMESH_SUB_CLOSING)
         return; /* of an earlier life of this partition */
     if ((record->flags & EMESH_RECORD_DAMAGED) != 0)
+        emesh_sub_note_taken(sub, window, EMESH_WHY_DAMAGED, record->position);
+    if ((record->flags & EMESH_RECORD_TRIMMED) != 0)
+        emesh_sub_note_taken(sub, window, EMESH_WHY_RETENTION, record->position);
+    if ((record->flags & EMESH_RECORD_DAMAGED) != 0)
         emesh_bus_warn(sub->owner->lane->bus, "delivery", "group \"%s\" skips damaged records of topic \"%s\"", sub->group,
                    sub->topic->name);
     if ((record->flags & EMESH_RECORD_TRIMMED) != 0)

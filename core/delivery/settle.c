@@ -38,6 +38,7 @@ emesh_sub_commit(emesh_sub *sub)
     commit_floors(sub);
     if (sub->commits->len == 0)
         return;
+    emesh_notes_flush(sub->owner->lane->notes);
     if (stride == sizeof(emesh_commit)) {
         inst->storage.commit(sub->cursor, (const emesh_commit *)sub->commits->data,
                              sub->commits->len);

@@ -65,6 +65,11 @@ put_off(emesh_stow *stow, const char *why)
     emesh_worker *worker = sub->owner->lane->worker;
     uint64_t wait = AGAIN_MIN_NS;
 
+    if (stow->tries == 0 && !stow->forgotten)
+        emesh_slot_note(sub, emesh_slot_at(&sub->slots, stow->index), NULL,
+                        stow->kind == STOW_BURY ? EMESH_WHY_LETTER_BLOCKED
+                                                : EMESH_WHY_INBOX_BLOCKED,
+                        AGAIN_MIN_NS / 1000000u, why);
     if (stow->tries++ == 0)
         emesh_bus_warn(sub->owner->lane->bus, "delivery",
                        "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
@@ -212,6 +217,7 @@ emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
 
+    emesh_slot_note(sub, slot, NULL, EMESH_WHY_PARKED, wait_ns / 1000000u, NULL);
     slot->state = EMESH_SLOT_PARKING;
     to_inbox(stow_new(sub, index, emesh_event_ref(slot->event)), wait_ns);
 }
@@ -235,6 +241,8 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
     emesh_stow *stow;
 
     if (emesh_letter_is(sub->topic)) { /* dead letters are never buried again */
+        emesh_slot_note(sub, slot, NULL, EMESH_WHY_LETTER_STAYS,
+                        sub->rule.retry_wait_max_ns / 1000000u, error);
         emesh_sub_wait(sub, index, sub->rule.retry_wait_max_ns);
         return;
     }
@@ -244,9 +252,11 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
                        "(%s), as its dead letters are off",
                        sub->group, sub->topic->name, slot->attempt, emesh_cause_name(cause));
         sub->dropped++;
+        emesh_slot_note(sub, slot, NULL, (emesh_code)(EMESH_WHY_DROPPED + cause), 0, error);
         emesh_slot_done(sub, index, false);
         return;
     }
+    emesh_slot_note(sub, slot, NULL, (emesh_code)(EMESH_WHY_BURIED + cause), 0, error);
     stow = stow_new(sub, index, emesh_letter_new(sub, slot, cause, error));
     slot->state = EMESH_SLOT_BURYING;
     stow->kind = STOW_BURY;

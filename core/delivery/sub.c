@@ -211,6 +211,7 @@ tell_end(emesh_sub *sub, int32_t code, const char *why)
 void
 emesh_sub_failed(emesh_sub *sub, int32_t code, const char *why)
 {
+    emesh_sub_note(sub, NULL, EMESH_WHY_SUBSCRIPTION_OVER, (uint64_t)code, why);
     tell_end(sub, code, why);
     emesh_sub_touch(sub);
 }

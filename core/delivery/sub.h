@@ -219,6 +219,22 @@ bool emesh_letter_is(const emesh_bus_topic *topic); /* of dead letters */
 /* deadline.c */
 void emesh_offer_deadline(emesh_sub *sub, emesh_slot *slot, uint64_t wait_ns);
 void emesh_sub_overdue(emesh_alarm *alarm);
+/* note.c: the decision journal. What is a stage goes through emesh_slot_stage(): sampled events. */
+void emesh_slot_note(emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *consumer,
+                     emesh_code code, uint64_t more, const char *words);
+static inline void
+emesh_slot_stage(emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *consumer,
+                 emesh_code code, uint64_t more, const char *words)
+{
+    if (emesh_sampled(sub->owner->lane->notes, slot->event))
+        emesh_slot_note(sub, slot, consumer, code, more, words);
+}
+/* About no single event. */
+void emesh_sub_note(emesh_sub *sub, const emesh_consumer *consumer, emesh_code code, uint64_t more,
+                    const char *words);
+/* All behind the last record up to position is gone. */
+void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code code,
+                          emesh_position position);
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);

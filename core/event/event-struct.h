@@ -17,6 +17,7 @@ struct emesh_event {
     uint8_t *image;
     emesh_attr *attrs;
     size_t size; /* names, values and data */
+    uint64_t hash; /* atomic; 0: nobody asked yet */
     emesh_event_view view;
 };
 

@@ -184,3 +184,54 @@ emesh_event_image(const emesh_event *event)
 {
     return (emesh_slice){ .ptr = event->image, .len = event->image_len };
 }
+
+/* ---- which event it is ---- */
+
+static uint64_t
+mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * UINT64_C(0xa0761d6478bd642f);
+    return h ^ h >> 32;
+}
+
+/* Eight bytes a step, little-endian, the rest padded with zeros; the length tells them apart. */
+static uint64_t
+eat(uint64_t h, const char *p, size_t n)
+{
+    uint64_t word;
+
+    h = mix(h, n);
+    for (; n >= sizeof word; n -= sizeof word, p += sizeof word) {
+        memcpy(&word, p, sizeof word);
+        h = mix(h, GUINT64_FROM_LE(word));
+    }
+    word = 0;
+    if (n > 0)
+        memcpy(&word, p, n);
+    return mix(h, GUINT64_FROM_LE(word));
+}
+
+uint64_t
+emesh_event_hash_of(const void *source, size_t n_source, const void *id, size_t n_id)
+{
+    uint64_t h = eat(eat(UINT64_C(0x656d657368), source, n_source), id, n_id);
+
+    h = (h ^ h >> 29) * UINT64_C(0xe7037ed1a0b428db);
+    h ^= h >> 32;
+    return h != 0 ? h : 1;
+}
+
+uint64_t
+emesh_event_hash(const emesh_event *event)
+{
+    uint64_t *kept = &((emesh_event *)(uintptr_t)event)->hash;
+    uint64_t hash = __atomic_load_n(kept, __ATOMIC_RELAXED);
+
+    if (hash == 0) { /* whoever else asks now finds the same */
+        const emesh_attr *attrs = event->attrs; /* id, source */
+        hash = emesh_event_hash_of(attrs[1].value, attrs[1].value_len, attrs[0].value,
+                                   attrs[0].value_len);
+        __atomic_store_n(kept, hash, __ATOMIC_RELAXED);
+    }
+    return hash;
+}

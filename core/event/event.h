@@ -33,6 +33,9 @@ const emesh_event_view *emesh_event_peek(const emesh_event *event);
 /* The attribute named name, or NULL. */
 const emesh_attr *emesh_event_attr(const emesh_event *event, const char *name, size_t len);
 size_t emesh_event_size(const emesh_event *event); /* attributes + data: what limits count */
+/* Of source and id, the same on every daemon and for ever; never 0. Worked out once per event. */
+uint64_t emesh_event_hash(const emesh_event *event);
+uint64_t emesh_event_hash_of(const void *source, size_t n_source, const void *id, size_t n_id);
 /* Flat image of the attributes (borrowed); the data are emesh_event_peek()->data. */
 emesh_slice emesh_event_image(const emesh_event *event);
 /* image and data as a store kept them, contiguous in in[0] (image, then data) or in two parts. */

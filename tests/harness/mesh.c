@@ -20,6 +20,7 @@ struct mesh {
     uint32_t n_workers;
     emesh_pool *pool;
     emesh_state *state;
+    emesh_journal *journal;
     emesh_services *services;
     emesh_bus *bus;
     emesh_log *log;
@@ -366,7 +367,7 @@ mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, con
     mesh *m = g_new0(mesh, 1);
     emesh_daemon_options limits;
     g_autoptr(GError) error = NULL;
-    g_autofree char *core = NULL;
+    g_autofree char *core = NULL, *journal = NULL;
     const char *text = conf != NULL ? conf : "[topic *]\n";
 
     m->clients = g_ptr_array_new_with_free_func(client_free);
@@ -389,7 +390,11 @@ mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, con
     m->state = emesh_state_open(core, &error);
     g_assert_no_error(error);
     m->log = emesh_log_new(STDERR_FILENO, EMESH_LOG_ERROR);
-    m->bus = emesh_bus_new(m->main, m->workers, workers, &limits, m->state);
+    journal = g_build_filename(core, "journal", NULL);
+    m->journal = emesh_journal_open(journal, limits.journal_size, limits.journal_sample, m->main,
+                                    m->pool, &error);
+    g_assert_no_error(error);
+    m->bus = emesh_bus_new(m->main, m->workers, workers, &limits, m->state, m->journal);
     m->bus->log = m->log;
     emesh_bus_set_conf(m->bus, m->conf);
     m->services = emesh_services_new();
@@ -448,6 +453,7 @@ mesh_free(mesh *m)
         emesh_worker_free(m->workers[i]);
     g_free(m->workers);
     emesh_worker_free(m->main);
+    emesh_journal_close(m->journal);
     emesh_services_free(m->services);
     emesh_conf_unref(m->conf);
     emesh_conf_unref(m->store_conf);
