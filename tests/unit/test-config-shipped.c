@@ -70,21 +70,33 @@ static void
 test_samples_are_good(void)
 {
     g_autoptr(emesh_conf) conf = shipped();
-    g_assert_cmpuint(emesh_conf_n_instances(conf), ==, 2);
-    g_assert_cmpstr(emesh_conf_instance_at(conf, 0)->name, ==, "protocol-tcp");
-    g_assert_cmpstr(emesh_conf_instance_at(conf, 1)->name, ==, "storage-standalone");
-    for (uint32_t i = 0; i < 2; i++) {
+    static const struct {
+        const char *name, *listen, *file, *open;
+    } listeners[] = {
+        { "protocol-tcp", "127.0.0.1:10000", "conf.d/10-protocol-tcp.conf",
+          "#listen = [::]:10000" },
+        { "protocol-http", "127.0.0.1:10105", "conf.d/20-protocol-http.conf",
+          "#listen = [::]:10105" },
+    };
+    const uint32_t n_listeners = G_N_ELEMENTS(listeners);
+    g_assert_cmpuint(emesh_conf_n_instances(conf), ==, n_listeners + 1);
+    g_assert_cmpstr(emesh_conf_instance_at(conf, n_listeners)->name, ==, "storage-standalone");
+    for (uint32_t i = 0; i <= n_listeners; i++) {
         const emesh_conf_instance *instance = emesh_conf_instance_at(conf, i);
         g_assert_cmpstr(instance->name, ==, instance->component);
         g_assert_true(instance->enabled);
     }
     /* nobody gets in from outside by default */
-    const emesh_conf_section *options = emesh_conf_instance_at(conf, 0)->options;
-    g_assert_cmpuint(emesh_conf_section_n(options), ==, 1);
-    g_assert_cmpstr(emesh_conf_section_at(options, 0).key, ==, "listen");
-    g_assert_cmpstr(emesh_conf_section_at(options, 0).value, ==, "127.0.0.1:10000");
-    g_autofree char *tcp = source_file("conf.d/10-protocol-tcp.conf");
-    g_assert_true(has_line(tcp, "#listen = [::]:10000"));
+    for (uint32_t i = 0; i < n_listeners; i++) {
+        const emesh_conf_instance *instance = emesh_conf_instance_at(conf, i);
+        g_assert_cmpstr(instance->name, ==, listeners[i].name);
+        g_assert_cmpuint(emesh_conf_section_n(instance->options), ==, 1);
+        g_assert_cmpstr(emesh_conf_section_at(instance->options, 0).key, ==, "listen");
+        g_assert_cmpstr(emesh_conf_section_at(instance->options, 0).value, ==,
+                        listeners[i].listen);
+        g_autofree char *text = source_file(listeners[i].file);
+        g_assert_true(has_line(text, listeners[i].open));
+    }
 }
 
 static void
@@ -303,6 +315,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/shipped/samples-are-good", test_samples_are_good);
     g_test_add_func("/config/shipped/daemon-sample", test_daemon_sample);
+    g_test_add_data_func("/config/shipped/protocol-http", "20-protocol-http.conf",
+                         test_instance_sample);
     g_test_add_data_func("/config/shipped/protocol-tcp", "10-protocol-tcp.conf",
                          test_instance_sample);
     g_test_add_data_func("/config/shipped/storage-standalone", "50-storage-standalone.conf",

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Life of an instance and its lanes.
+ */
+#include "http.h"
+
+#define SWEEP_NS (HTTP_SECOND / 2)
+
+/* ---- [main] ---- */
+
+static emesh_metric *
+metric(const http_instance *http, uint32_t type, const char *name, const char *help)
+{
+    emesh_metric_spec spec = {
+        .size = sizeof spec, .type = type, .name = name, .unit = "", .help = help
+    };
+    return http->metrics->metric(http->host, &spec);
+}
+
+static void
+make_counters(http_instance *http)
+{
+    http_counters *c = &http->counters;
+    c->requests = metric(http, EMESH_METRIC_COUNTER, "requests", "Requests that were answered.");
+    c->refused = metric(http, EMESH_METRIC_COUNTER, "requests_refused",
+                        "Requests answered with a status of 400 or above.");
+    c->expired = metric(http, EMESH_METRIC_COUNTER, "connections_expired",
+                        "Connections closed because they kept still or did not finish in time.");
+    c->limited = metric(http, EMESH_METRIC_COUNTER, "connections_refused",
+                        "Connections over a limit of the listener.");
+    c->lenient = metric(http, EMESH_METRIC_COUNTER, "headers_lenient",
+                        "ce- headers taken as they are, for they do not decode.");
+    c->connections = metric(http, EMESH_METRIC_GAUGE, "connections", "Connections that are open.");
+}
+
+static int32_t
+create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, emesh_error *err)
+{
+    http_instance *http = g_new0(http_instance, 1);
+    http->host = host;
+    http->event = host->service(host, EMESH_EVENT_ID);
+    http->net = host->service(host, EMESH_NET_ID);
+    http->client = host->service(host, EMESH_CLIENT_ID);
+    http->loop = host->service(host, EMESH_LOOP_ID);
+    http->glib = host->service(host, EMESH_GLIB_ID);
+    http->metrics = host->service(host, EMESH_METRICS_ID);
+    http->n_lanes = host->n_lanes;
+    http->lanes = g_new0(http_lane *, MAX(1, host->n_lanes));
+    make_counters(http);
+    *out = (emesh_instance *)http;
+    if (!http_options_read(&http->options, host->service(host, EMESH_CONFIG_ID), cfg, err))
+        return EMESH_E_CONFIG;
+    return EMESH_OK;
+}
+
+static void
+start(emesh_instance *self, emesh_op *op)
+{
+    http_instance *http = (http_instance *)self;
+    emesh_error err = { .size = sizeof err };
+    g_autoptr(GError) error = NULL;
+    http_tls tls = { .certificate = NULL };
+
+    if (http->options.tls_certificate == NULL || http_tls_load(&tls, &http->options, &error)) {
+        http_tls_clear(&tls);
+        http->host->complete(http->host, op, EMESH_OK, NULL, NULL);
+        return;
+    }
+    err.code = EMESH_E_CONFIG;
+    g_strlcpy(err.option, "tls-certificate", sizeof err.option);
+    g_strlcpy(err.text, error->message, sizeof err.text);
+    http->host->complete(http->host, op, err.code, &err, NULL);
+}
+
+static void
+destroy(emesh_instance *self)
+{
+    http_instance *http = (http_instance *)self;
+    http_options_clear(&http->options);
+    g_free(http->lanes);
+    g_free(http);
+}
+
+/* ---- [lane] ---- */
+
+static void
+sweep(void *ctx)
+{
+    http_lane *lane = ctx;
+    uint64_t now = http_now(lane);
+
+    http_conns_sweep(lane, now);
+    http_sessions_sweep(lane, now);
+    http_lane_settle_down(lane);
+    lane->http->loop->timer_set(lane->sweep, now + SWEEP_NS);
+}
+
+static void
+lane_free(http_lane *lane)
+{
+    if (lane->sweep != NULL)
+        lane->http->loop->timer_end(lane->sweep);
+    http_listen_stop(lane);
+    http_sessions_free(lane);
+    if (lane->server != NULL) {
+        soup_server_disconnect(lane->server);
+        g_object_unref(lane->server);
+    }
+    http_conns_forget(lane);
+    http_tls_clear(&lane->tls);
+    g_free(lane);
+}
+
+static int32_t
+attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out, emesh_error *err)
+{
+    http_instance *http = (http_instance *)self;
+    http_lane *lane = g_new0(http_lane, 1);
+    g_autoptr(GError) error = NULL;
+
+    lane->http = http;
+    lane->loop = loop;
+    lane->index = index;
+    lane->context = http->glib->context(loop);
+    lane->sweep = http->loop->timer(loop, sweep, lane);
+    g_queue_init(&lane->conns);
+    g_queue_init(&lane->session_list);
+    lane->sessions = g_hash_table_new(g_str_hash, g_str_equal);
+    if (http->options.tls_certificate != NULL && !http_tls_load(&lane->tls, &http->options, &error))
+        g_strlcpy(err->text, error->message, sizeof err->text);
+    else
+        http_server_start(lane);
+    if (lane->server == NULL || lane->sweep == NULL || !http_listen_start(lane, err)) {
+        lane_free(lane);
+        return error != NULL ? EMESH_E_CONFIG : EMESH_E_IO;
+    }
+    __atomic_store_n(&http->lanes[index], lane, __ATOMIC_RELEASE);
+    sweep(lane);
+    *out = (emesh_lane *)lane;
+    return EMESH_OK;
+}
+
+void
+http_lane_settle_down(http_lane *lane)
+{
+    emesh_op *op = lane->draining;
+    if (op == NULL || (lane->n_requests > 0 && http_now(lane) < lane->drain_until_ns))
+        return;
+    lane->draining = NULL;
+    lane->http->host->complete(lane->http->host, op, EMESH_OK, NULL, NULL);
+}
+
+static void
+drain(emesh_lane *of, uint64_t deadline_ns, emesh_op *op)
+{
+    http_lane *lane = (http_lane *)of;
+    uint64_t now = http_now(lane), left = deadline_ns > now ? deadline_ns - now : 0;
+
+    lane->is_draining = true;
+    lane->draining = op;
+    lane->drain_until_ns = now + left - left / 8;
+    http_listen_stop(lane);
+    http_conns_sweep(lane, now);
+    http_lane_settle_down(lane);
+}
+
+static void
+detach(emesh_lane *of, emesh_op *op)
+{
+    http_lane *lane = (http_lane *)of;
+    const http_instance *http = lane->http;
+
+    __atomic_store_n(&http->lanes[lane->index], NULL, __ATOMIC_RELEASE);
+    if (lane->draining != NULL)
+        http->host->complete(http->host, lane->draining, EMESH_OK, NULL, NULL);
+    lane_free(lane);
+    http->host->complete(http->host, op, EMESH_OK, NULL, NULL);
+}
+
+const emesh_life_ops http_life = { .size = sizeof http_life,
+                                   .create = create,
+                                   .start = start,
+                                   .attach = attach,
+                                   .drain = drain,
+                                   .detach = detach,
+                                   .destroy = destroy };
+const emesh_protocol_ops http_protocol = { .size = sizeof http_protocol, .client = &http_client };

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What all sessions of this plugin have in common: the host's calls find their way through it.
+ */
+#ifndef HTTP_SESSION_H
+#define HTTP_SESSION_H
+#include "http.h"
+
+typedef struct http_actor http_actor;
+typedef struct http_actor_ops {
+    void (*opened)(http_actor *actor, int32_t code, const emesh_error *err);
+    void (*published)(http_actor *actor, const emesh_published *results, uint32_t n);
+    void (*room)(http_actor *actor);
+    void (*ask)(http_actor *actor);
+} http_actor_ops;
+
+struct http_actor { /* the first member of each of them */
+    const http_actor_ops *ops;
+};
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The URI API: a request belongs to the first path below that its target begins with. [lane]
+ */
+#include "api.h"
+#include <string.h>
+
+static const struct {
+    const char *prefix;
+    void (*serve)(http_request *r, const char *rest);
+} paths[] = {
+    { "/eventmesh/publish", http_uri_publish },
+};
+
+bool
+http_uri(http_request *r)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+        size_t len = strlen(paths[i].prefix);
+        if (strncmp(r->path, paths[i].prefix, len) != 0)
+            continue;
+        r->face = HTTP_FACE_URI;
+        r->frame = true;
+        paths[i].serve(r, r->path + len);
+        return true;
+    }
+    return false;
+}
+
+void
+http_code(http_request *r)
+{
+    r->code = 0;
+    http_ret(r, 400, 2, NULL);
+}
