@@ -58,6 +58,8 @@ sa_change_add(sa_change *change, enum sa_type type, GByteArray *body, sa_partiti
     if (part != NULL)
         rec->about = part->id;
     rec->offset = offset;
+    if (type == SA_COMMIT && body != NULL)
+        rec->own = sa_commit_deletes(body->data, body->len);
     if (body != NULL)
         g_ptr_array_add(change->bodies, body);
 }

@@ -264,6 +264,7 @@ sa_checkpoint(struct sa_store *store, bool all, bool clean)
     image.meta.clean = clean;
     image.meta.major = SA_MAJOR;
     image.meta.incompat = store->features;
+    image.meta.swap = store->swap;
     image.meta.applied = image.applied;
     int rc = sa_log_sync(store) == 0 ? 0 : -EIO;
     image.meta.clock_us = sa_clock_us(store);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The cleaner's copying, see clean.h. Catalogue and first offsets are not copied: the footer tells
- * them newer. COMMIT records become one that tells where each (group, partition) pair named in them
- * stands now: only an index made anew reads it. Check sums are checked on the way; a damaged record
- * keeps its offset and is told when it is read, as before.
+ * The cleaner's copying, see clean.h: inputs are read, events go into the new segment. Check sums are
+ * checked on the way; a damaged event keeps its offset and is told when it is read, as before.
+ * Control records: clean-control.c.
  */
-#include "clean.h"
+#include "clean-copy.h"
 
-#include "crc32c.h"
 #include "reader.h"
 #include "recovery.h"
 #include "store.h"
@@ -29,8 +27,8 @@ sa_piece_live(struct sa_store *store, const sa_entry *entry)
            && entry->last >= part->dead_to;
 }
 
-static int
-use(struct sa_store *store, sa_segment *seg)
+int
+sa_clean_use(struct sa_store *store, sa_segment *seg)
 {
     pthread_mutex_lock(&store->segs.lock);
     int fd = sa_seg_use(store, seg);
@@ -57,7 +55,7 @@ static void
 fetch(struct sa_store *store, const sa_segment *seg, int fd)
 {
     const sa_io *io = store->io;
-    if (io->ahead == NULL || seg->live_bytes * 4 < seg->size)
+    if (io->ahead == NULL || (seg->live_bytes + seg->held_bytes) * 4 < seg->size)
         return;
     for (uint64_t place = 0; place < seg->size; place += SA_CLEAN_WINDOW)
         io->ahead(io->ctx, fd, place, MIN(SA_CLEAN_WINDOW, seg->size - place));
@@ -68,7 +66,7 @@ static int
 add_pieces(struct sa_store *store, sa_segment *seg)
 {
     sa_trailer t;
-    int fd = use(store, seg);
+    int fd = sa_clean_use(store, seg);
     if (fd < 0)
         return fd;
     g_autofree uint8_t *dir = NULL;
@@ -110,6 +108,8 @@ sa_clean_begin(struct sa_store *store)
     for (guint i = 0; i < c->inputs->len && rc == 0; i++)
         rc = add_pieces(store, g_ptr_array_index(c->inputs, i));
     g_array_sort(c->pieces, by_partition);
+    if (rc == 0)
+        sa_clean_older(store);
     return rc;
 }
 
@@ -156,10 +156,9 @@ look_ahead(struct sa_store *store, const sa_segment *seg, int fd, const sa_vecto
         bytes_at(store, fd, from, (size_t)MIN(to - from + 2048, end - from));
 }
 
-/* The i-th record of a vector, whole and good; *body lies in the window. */
-static bool
-record_at(struct sa_store *store, const sa_segment *seg, int fd, const sa_vector *v, uint32_t i,
-          sa_rec_head *head, const uint8_t **body)
+bool
+sa_clean_record(struct sa_store *store, const sa_segment *seg, int fd, const sa_vector *v,
+                uint32_t i, sa_rec_head *head, const uint8_t **body)
 {
     uint64_t place = 8ull * v->place8[i];
     if (place == 0)
@@ -178,8 +177,8 @@ record_at(struct sa_store *store, const sa_segment *seg, int fd, const sa_vector
 
 /* ---- the new segment ---- */
 
-static int
-flush(struct sa_store *store)
+int
+sa_clean_flush(struct sa_store *store)
 {
     sa_cleaner *c = &store->cleaner;
     const sa_io *io = store->io;
@@ -197,9 +196,8 @@ flush(struct sa_store *store)
     return rc;
 }
 
-/* A record as it will lie in the new segment: a unit of its own, and durable before it counts. */
-static void
-put_record(struct sa_store *store, sa_rec_head *head, const uint8_t *body)
+void
+sa_clean_put(struct sa_store *store, sa_rec_head *head, const uint8_t *body)
 {
     sa_cleaner *c = &store->cleaner;
     uint8_t raw[SA_RECORD_HEAD];
@@ -233,8 +231,8 @@ base_for(struct sa_store *store, uint64_t last, uint64_t bytes)
     return base;
 }
 
-static int
-create(struct sa_store *store, uint64_t bytes)
+int
+sa_clean_create(struct sa_store *store, uint64_t bytes)
 {
     sa_cleaner *c = &store->cleaner;
     const sa_io *io = store->io;
@@ -248,6 +246,8 @@ create(struct sa_store *store, uint64_t bytes)
     out->cleaned = true;
     out->epoch = store->epoch;
     out->state = SA_SEG_SEALED;
+    out->pure = c->pure;
+    out->swap = store->swap + 1;
     for (guint i = 0; i < c->inputs->len; i++) {
         const sa_segment *seg = g_ptr_array_index(c->inputs, i);
         inputs[i] = seg->base;
@@ -257,7 +257,7 @@ create(struct sa_store *store, uint64_t bytes)
         .major = SA_MAJOR, .minor = SA_MINOR, .incompat = SA_FEATURE_CLEANED, .salt = store->salt,
         .base = out->base, .created = sa_wall_us(store), .epoch = store->epoch,
         .kind = SA_SEGMENT_CLEANED, .first = out->base + SA_SEGMENT_HEAD, .last = out->last,
-        .n_inputs = c->inputs->len,
+        .n_inputs = c->inputs->len, .swap = store->swap + 1,
     };
     memcpy(head.store, store->id, sizeof head.store);
     sa_seg_head_write(page, &head, inputs);
@@ -270,148 +270,6 @@ create(struct sa_store *store, uint64_t bytes)
         return out->fd;
     g_byte_array_append(c->buffer, page, sizeof page);
     return 0;
-}
-
-/* ---- control records ---- */
-
-/* Pairs that a COMMIT names, and whether one was ever deleted. */
-static void
-note_commit(sa_cleaner *c, const uint8_t *body, size_t n)
-{
-    sa_commit_entry e;
-    for (; n > 0 && sa_commit_read(body, n, &e); body += e.size, n -= e.size) {
-        gint64 key = (gint64)((uint64_t)e.group << 32 | e.partition);
-        bool deleted = e.op == SA_OP_DELETE
-                       || GPOINTER_TO_UINT(g_hash_table_lookup(c->pairs, &key)) != 0;
-        g_hash_table_replace(c->pairs, g_memdup2(&key, sizeof key), GUINT_TO_POINTER(deleted));
-    }
-}
-
-static void
-put_delete(GByteArray *body, uint32_t group, uint32_t partition)
-{
-    uint8_t raw[SA_COMMIT_HEAD] = { 0 };
-    sa_put32(raw, group);
-    sa_put32(raw + 4, partition);
-    sa_put32(raw + 8, UINT32_MAX); /* whatever epoch it had */
-    sa_put16(raw + 14, SA_OP_DELETE);
-    g_byte_array_append(body, raw, sizeof raw);
-}
-
-/* Where the pair stands now; a deletion of the pair that the inputs told stays told. */
-static void
-put_pair(struct sa_store *store, GByteArray *body, uint64_t key, bool deleted, bool ranges)
-{
-    uint32_t group_id = (uint32_t)(key >> 32), part_id = (uint32_t)key;
-    const sa_partition *part = sa_catalog_part(&store->cat, part_id);
-    pthread_mutex_lock(&store->cat.lock);
-    sa_group *group = sa_catalog_group_id(&store->cat, group_id);
-    pthread_mutex_unlock(&store->cat.lock);
-    if (group == NULL || part == NULL || part->topic == NULL || part->topic->deleted)
-        return; /* ids are never used again */
-    pthread_mutex_lock(&group->lock);
-    sa_pair *pair = sa_pair_find(group, part_id);
-    if (deleted || pair == NULL)
-        put_delete(body, group_id, part_id);
-    if (pair != NULL)
-        sa_commit_put(body, pair, SA_OP_ACK, ranges ? &pair->ranges : NULL);
-    pthread_mutex_unlock(&group->lock);
-}
-
-/* COMMIT bodies of what the pairs are now, none too large. Returns their bytes on disk. */
-static uint64_t
-pair_bodies(struct sa_store *store, GPtrArray *bodies, bool ranges)
-{
-    sa_cleaner *c = &store->cleaner;
-    GHashTableIter iter;
-    gpointer key, deleted;
-    uint64_t bytes = 0;
-    g_ptr_array_set_size(bodies, 0);
-    g_hash_table_iter_init(&iter, c->pairs);
-    while (g_hash_table_iter_next(&iter, &key, &deleted)) {
-        GByteArray *body = bodies->len > 0 ? g_ptr_array_index(bodies, bodies->len - 1) : NULL;
-        if (body == NULL || body->len >= 65536) {
-            body = g_byte_array_new();
-            g_ptr_array_add(bodies, body);
-        }
-        put_pair(store, body, *(const uint64_t *)key, deleted != NULL, ranges);
-    }
-    for (guint i = 0; i < bodies->len; i++)
-        bytes += sa_rec_size(((GByteArray *)g_ptr_array_index(bodies, i))->len);
-    return bytes;
-}
-
-static void
-put_commit(struct sa_store *store, GByteArray *body)
-{
-    sa_rec_head head = { .type = SA_COMMIT, .body = body->len, .epoch = store->epoch,
-                         .time_us = sa_wall_us(store) };
-    guint padded = (guint)sa_pad8(body->len);
-    g_byte_array_set_size(body, padded);
-    memset(body->data + head.body, 0, padded - head.body);
-    head.body_crc = sa_crc32c(0, body->data, padded);
-    put_record(store, &head, body->data);
-}
-
-/* All control records are looked at: file, header, and what is left of them. */
-static int
-end_control(struct sa_store *store)
-{
-    sa_cleaner *c = &store->cleaner;
-    const sa_segment *oldest = g_ptr_array_index(c->inputs, 0);
-    const sa_segment *newest = g_ptr_array_index(c->inputs, c->inputs->len - 1);
-    g_autoptr(GPtrArray) bodies = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
-    uint64_t room = newest->last - oldest->base, events = SA_SEGMENT_HEAD;
-    for (guint i = 0; i < c->pieces->len; i++)
-        events += g_array_index(c->pieces, sa_piece, i).entry.bytes;
-    uint64_t bytes = pair_bodies(store, bodies, true);
-    if (events + bytes > room) /* ranges grew meanwhile: floors alone repeat some, no more */
-        bytes = pair_bodies(store, bodies, false);
-    if (events + bytes > room)
-        return -ECANCELED;
-    int rc = create(store, events - SA_SEGMENT_HEAD + bytes);
-    for (guint i = 0; i < bodies->len && rc == 0; i++)
-        put_commit(store, g_ptr_array_index(bodies, i));
-    sa_entry entry = { .count = c->places->len, .last = c->places->len - 1u, .bytes = bytes,
-                       .min_us = sa_wall_us(store), .max_us = sa_wall_us(store) };
-    if (entry.count > 0)
-        g_array_append_val(c->entries, entry);
-    c->at = c->record = 0;
-    return rc;
-}
-
-int
-sa_clean_control(struct sa_store *store, bool *done)
-{
-    sa_cleaner *c = &store->cleaner;
-    if (c->at == c->controls->len) {
-        *done = true;
-        return end_control(store);
-    }
-    const sa_piece *piece = &g_array_index(c->controls, sa_piece, c->at);
-    int fd = use(store, piece->seg);
-    if (fd < 0)
-        return fd;
-    sa_vector *v = sa_vector_get(store, piece->seg, fd, &piece->entry);
-    c->window_have = 0; /* of another file */
-    uint32_t end = v != NULL ? MIN(v->count, c->record + 4096) : 0;
-    for (; c->record < end; c->record++) {
-        sa_rec_head head;
-        const uint8_t *body;
-        if (record_at(store, piece->seg, fd, v, c->record, &head, &body)
-            && head.type == SA_COMMIT)
-            note_commit(c, body, head.body);
-        if (c->read_error != 0)
-            break;
-    }
-    if (v != NULL && c->record == v->count) {
-        c->at++;
-        c->record = 0;
-    }
-    if (v != NULL)
-        sa_vector_unref(store, v);
-    sa_seg_leave(store, piece->seg);
-    return v != NULL ? c->read_error : -ENOMEM;
 }
 
 /* ---- events ---- */
@@ -441,7 +299,7 @@ copy_events(struct sa_store *store, const sa_piece *piece, int fd, const sa_vect
     for (; c->record < v->count && *bytes < SA_CLEAN_SLICE && rc == 0; c->record++) {
         sa_rec_head head = { 0 };
         const uint8_t *body;
-        bool good = record_at(store, piece->seg, fd, v, c->record, &head, &body)
+        bool good = sa_clean_record(store, piece->seg, fd, v, c->record, &head, &body)
                     && head.type == SA_EVENT && head.partition == piece->entry.partition
                     && head.offset == piece->entry.base + c->record;
         if (c->read_error != 0)
@@ -449,14 +307,14 @@ copy_events(struct sa_store *store, const sa_piece *piece, int fd, const sa_vect
         if (good) {
             sa_print print = { sa_image_fingerprint(body, head.attrs),
                                (uint32_t)((c->place + c->buffer->len) / 8) };
-            put_record(store, &head, body);
+            sa_clean_put(store, &head, body);
             g_array_append_val(c->prints, print);
         } else {
             put_damaged(store, piece, fd, v->place8[c->record], head.body);
         }
         *bytes += sa_rec_size(head.body);
         if (c->buffer->len >= SA_CLEAN_SLICE)
-            rc = flush(store);
+            rc = sa_clean_flush(store);
     }
     return rc;
 }
@@ -468,7 +326,7 @@ sa_clean_events(struct sa_store *store, uint64_t *bytes, bool *done)
     int rc = 0;
     while (c->at < c->pieces->len && *bytes < SA_CLEAN_SLICE && rc == 0) {
         const sa_piece *piece = &g_array_index(c->pieces, sa_piece, c->at);
-        int fd = use(store, piece->seg);
+        int fd = sa_clean_use(store, piece->seg);
         if (fd < 0)
             return fd;
         sa_vector *v = sa_vector_get(store, piece->seg, fd, &piece->entry);
@@ -484,5 +342,5 @@ sa_clean_events(struct sa_store *store, uint64_t *bytes, bool *done)
         sa_seg_leave(store, piece->seg);
     }
     *done = rc == 0 && c->at == c->pieces->len;
-    return rc == 0 && *done ? flush(store) : rc;
+    return rc == 0 && *done ? sa_clean_flush(store) : rc;
 }

@@ -31,8 +31,20 @@ eligible(struct sa_store *store, uint32_t i)
     bool newest = i + 1 == segs->n || segs->all[i + 1]->state != SA_SEG_SEALED;
     return seg->state == SA_SEG_SEALED && seg->rows && !seg->gone && !seg->pending
            && !seg->uncleanable && !newest && atomic_load(&seg->end) <= store->keeper.applied
-           && seg->held == 0 && seg->holds.last == 0 && seg->dones.last == 0
            && seg->size > atomic_load(&seg->end) - seg->base;
+}
+
+/* lock held. Bytes of control records that the cleaner kept in a segment and has to keep again. */
+static void
+count_carried(struct sa_store *store)
+{
+    const sa_segs *segs = &store->segs;
+    for (uint32_t i = 0; i < segs->n; i++) {
+        sa_segment *seg = segs->all[i];
+        bool marks = seg->kept_marks > 0 && sa_hold_marks(store, seg);
+        seg->carried = (marks ? seg->kept_marks : 0)
+                       + (seg->last > store->keeper.told ? seg->kept_commits : 0);
+    }
 }
 
 /* Bytes a cleaned segment has beside records and index. */
@@ -55,7 +67,7 @@ add(sa_run_sum *run, const sa_segment *seg, uint64_t fixed)
     run->n++;
     run->size += seg->size;
     run->largest = MAX(run->largest, seg->size);
-    run->out += seg->live_bytes;
+    run->out += seg->live_bytes + seg->held_bytes + seg->carried;
     if (records > 0)
         run->out += (uint64_t)((double)index * (double)MIN(seg->live_bytes, records)
                                / (double)records);
@@ -205,6 +217,7 @@ pick_merge(struct sa_store *store)
     sa_run_sum run = { 0 };
     uint64_t fixed = fixed_bytes(store);
     pthread_mutex_lock(&segs->lock);
+    count_carried(store);
     bool found = find_run(store, fixed, &run);
     if (!found)
         want_rows(store, fixed);
@@ -223,8 +236,10 @@ sa_clean_pick(struct sa_store *store)
     c->sorts = !found;
     if (!found)
         found = !store->keeper.low && pick_sort(store);
-    for (guint i = 0; i < c->inputs->len; i++)
-        size += ((sa_segment *)g_ptr_array_index(c->inputs, i))->live_bytes;
+    for (guint i = 0; i < c->inputs->len; i++) {
+        const sa_segment *seg = g_ptr_array_index(c->inputs, i);
+        size += seg->live_bytes + seg->held_bytes + seg->carried;
+    }
     if (found && store->io->space(store->io->ctx, store->dir, &avail, &total) == 0
         && avail < size + size / 4 + (c->sorts ? sa_space_min(store) : 0))
         found = false; /* no room for the copy */

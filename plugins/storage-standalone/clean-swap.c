@@ -90,15 +90,15 @@ make_durable(struct sa_store *store)
 
 /* ---- the commit ---- */
 
-/* From now on older versions, which do not know cleaned segments, refuse the folder. */
+/* From now on older versions, which do not know cleaned segments, refuse the folder; and an index
+ * that comes back from before is told from this one by the number. */
 static int
-put_feature(struct sa_store *store, MDB_txn *txn)
+put_meta(struct sa_store *store, MDB_txn *txn)
 {
     sa_meta meta;
-    if ((store->features & SA_FEATURE_CLEANED) != 0)
-        return 0;
     int rc = sa_rows_meta(store, &meta);
     meta.incompat |= SA_FEATURE_CLEANED;
+    meta.swap = store->cleaner.out->swap;
     return rc == 0 ? sa_rows_put_meta(store, txn, &meta) : rc;
 }
 
@@ -107,7 +107,7 @@ put_rows(struct sa_store *store, MDB_txn *txn)
 {
     sa_cleaner *c = &store->cleaner;
     sa_segment *out = c->out;
-    int rc = put_feature(store, txn);
+    int rc = put_meta(store, txn);
     out->live = 0;
     out->live_bytes = 0;
     for (guint i = 0; i < c->entries->len && rc == 0; i++) {
@@ -118,6 +118,8 @@ put_rows(struct sa_store *store, MDB_txn *txn)
         out->live++;
         out->live_bytes += e->bytes;
     }
+    for (guint i = 0; i < c->moves->len && rc == 0; i++)
+        rc = sa_hold_move_row(store, txn, &g_array_index(c->moves, sa_hold_move, i));
     for (guint i = 0; i < c->inputs->len && rc == 0; i++)
         rc = sa_rows_del_segment(store, txn,
                                  ((sa_segment *)g_ptr_array_index(c->inputs, i))->base);
@@ -162,8 +164,10 @@ take_over(struct sa_store *store)
 {
     sa_cleaner *c = &store->cleaner;
     sa_segs *segs = &store->segs;
+    pthread_mutex_lock(&store->holds.lock);
     pthread_mutex_lock(&segs->lock);
     c->out->pending = false;
+    sa_holds_moved(store, c->out, c->moves);
     for (guint i = 0; i < c->inputs->len; i++) {
         sa_segment *seg = g_ptr_array_index(c->inputs, i);
         g_hash_table_remove(store->keeper.changed, seg);
@@ -173,9 +177,14 @@ take_over(struct sa_store *store)
         seg->rows = false;
         seg->live = 0;
         seg->live_bytes = 0;
+        seg->held = 0;
+        seg->held_bytes = 0;
+        seg->holds = seg->dones = (sa_tokens){ 0, 0 };
     }
     atomic_fetch_add(&segs->swaps, 1);
     pthread_mutex_unlock(&segs->lock);
+    pthread_mutex_unlock(&store->holds.lock);
+    store->swap = c->out->swap;
     store->features |= SA_FEATURE_CLEANED;
     sa_count(&store->stats.cleaned, 1);
     sa_count(&store->stats.sorted, c->sorts);
@@ -231,12 +240,13 @@ sa_clean_finish(struct sa_store *store)
     }
     if (rc < 0)
         return rc;
+    pthread_mutex_lock(&store->holds.rows_lock); /* no row is read between its two places */
     rc = commit(store);
     int found = rc != 0 ? committed(store) : 0;
-    if (found != 0)
-        return not_committed(store, rc, found);
-    take_over(store);
-    return 0;
+    if (found == 0)
+        take_over(store);
+    pthread_mutex_unlock(&store->holds.rows_lock);
+    return found != 0 ? not_committed(store, rc, found) : 0;
 }
 
 bool

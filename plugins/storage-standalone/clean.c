@@ -23,6 +23,10 @@ sa_cleaner_init(sa_cleaner *c)
     c->pieces = g_array_new(FALSE, FALSE, sizeof(sa_piece));
     c->controls = g_array_new(FALSE, FALSE, sizeof(sa_piece));
     c->pairs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    c->older = g_array_new(FALSE, FALSE, 3 * sizeof(uint64_t));
+    c->kept = g_array_new(FALSE, FALSE, sizeof(sa_kept));
+    c->held = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    c->moves = g_array_new(FALSE, FALSE, sizeof(sa_hold_move));
     c->buffer = g_byte_array_new();
     c->entries = g_array_new(FALSE, FALSE, sizeof(sa_entry));
     c->places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
@@ -38,9 +42,18 @@ forget(sa_cleaner *c)
     g_array_set_size(c->pieces, 0);
     g_array_set_size(c->controls, 0);
     g_hash_table_remove_all(c->pairs);
+    g_array_set_size(c->older, 0);
+    g_hash_table_remove_all(c->held);
+    g_array_unref(c->kept); /* large */
+    g_array_unref(c->moves);
+    c->kept = g_array_new(FALSE, FALSE, sizeof(sa_kept));
+    c->moves = g_array_new(FALSE, FALSE, sizeof(sa_hold_move));
+    c->kept_at = 0;
+    c->kept_bytes = 0;
+    c->deletes = false;
     g_byte_array_set_size(c->buffer, 0);
     g_array_set_size(c->entries, 0);
-    g_array_unref(c->places); /* large */
+    g_array_unref(c->places);
     g_array_unref(c->prints);
     c->places = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     c->prints = g_array_new(FALSE, FALSE, sizeof(sa_print));
@@ -87,6 +100,10 @@ sa_cleaner_clear(struct sa_store *store)
     g_array_unref(c->pieces);
     g_array_unref(c->controls);
     g_hash_table_unref(c->pairs);
+    g_array_unref(c->older);
+    g_array_unref(c->kept);
+    g_hash_table_unref(c->held);
+    g_array_unref(c->moves);
     g_byte_array_unref(c->buffer);
     g_array_unref(c->entries);
     g_array_unref(c->places);
@@ -149,6 +166,10 @@ slice(struct sa_store *store, uint64_t *bytes)
         rc = begin(store);
     } else if (c->state == SA_CLEAN_CONTROL) {
         rc = sa_clean_control(store, &done);
+        if (done)
+            c->state = SA_CLEAN_HELD;
+    } else if (c->state == SA_CLEAN_HELD) {
+        rc = sa_clean_held(store, bytes, &done);
         if (done)
             c->state = SA_CLEAN_EVENTS;
     } else {

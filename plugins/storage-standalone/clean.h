@@ -5,8 +5,8 @@
  * disk, and a reader far behind finds its events side by side.
  *
  * A job is done in slices between the keeper's other work, paced while the store is in use:
- * pick (clean-pick.c) → control records → events (clean-copy.c) → swap (clean-swap.c) → the inputs
- * are unlinked once unread. Inputs lie below the checkpoint. Whatever ends a job before its commit
+ * pick (clean-pick.c) → control records, held events (clean-control.c) → events (clean-copy.c) → swap
+ * (clean-swap.c) → the inputs are unlinked once unread. Inputs lie below the checkpoint. Whatever ends a job before its commit
  * loses nothing: the new file is dropped.
  */
 #ifndef SA_CLEAN_H
@@ -27,6 +27,7 @@ struct sa_partition;
 enum sa_clean_state {
     SA_CLEAN_IDLE,
     SA_CLEAN_CONTROL, /* what control records of the inputs still mean */
+    SA_CLEAN_HELD,    /* HOLDs that live, and marks that have to stay */
     SA_CLEAN_EVENTS,
     SA_CLEAN_RETIRE,  /* swapped; inputs wait for their last reader */
 };
@@ -35,6 +36,11 @@ typedef struct sa_piece { /* a directory entry of an input */
     struct sa_segment *seg;
     sa_entry entry;
 } sa_piece;
+
+typedef struct sa_kept { /* a control record that is copied */
+    guint piece; /* of controls */
+    uint32_t record;
+} sa_kept;
 
 #define SA_LAGGING 16u
 
@@ -62,6 +68,15 @@ typedef struct sa_cleaner {
     uint32_t record;  /* … and the next of its records */
     int read_error;    /* an input cannot be read: nothing may be taken for damage */
     GHashTable *pairs; /* group << 32 | partition → was deleted in between */
+    bool deletes;      /* … and one of them is told so */
+    bool oldest;       /* nothing lies before the inputs */
+    GArray *older;     /* HOLDs that do, clean-control.c */
+    uint64_t pure;     /* LSN below which every HOLD_DONE was known when the job began */
+    GArray *kept;      /* sa_kept */
+    guint kept_at;
+    uint64_t kept_bytes;
+    GHashTable *held;  /* tokens of HOLDs among them */
+    GArray *moves;     /* sa_hold_move, of those that were copied */
     /* the new segment */
     struct sa_segment *out;
     GByteArray *buffer; /* not written yet */
@@ -89,7 +104,8 @@ void sa_clean_note(struct sa_store *store, struct sa_partition *part, uint64_t o
 bool sa_clean_pick(struct sa_store *store);
 /* clean-copy.c: 0, or a negative errno that ends the job. *done: the state is through. */
 int sa_clean_begin(struct sa_store *store);
-int sa_clean_control(struct sa_store *store, bool *done);
+int sa_clean_control(struct sa_store *store, bool *done);            /* clean-control.c */
+int sa_clean_held(struct sa_store *store, uint64_t *bytes, bool *done); /* clean-control.c */
 int sa_clean_events(struct sa_store *store, uint64_t *bytes, bool *done);
 bool sa_piece_live(struct sa_store *store, const sa_entry *entry);
 /* clean-swap.c: footer, rename, commit; then the rest of the store sees the new segment alone. */

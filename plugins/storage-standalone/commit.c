@@ -37,6 +37,16 @@ sa_commit_read(const uint8_t *p, size_t n, sa_commit_entry *e)
     return e->size <= n && e->op <= SA_OP_DELETE;
 }
 
+bool
+sa_commit_deletes(const uint8_t *p, size_t n)
+{
+    sa_commit_entry e;
+    bool deletes = false;
+    for (; n > 0 && !deletes && sa_commit_read(p, n, &e); p += e.size, n -= e.size)
+        deletes = e.op == SA_OP_DELETE;
+    return deletes;
+}
+
 void
 sa_commit_range(const sa_commit_entry *e, uint32_t i, sa_range *range)
 {

@@ -11,7 +11,8 @@
 static const char magic[8] = { 'E', 'M', 'S', 'H', 'S', 'E', 'G', '1' };
 
 #define HEAD_FIXED 88u
-#define HEAD_INPUTS ((SA_SEGMENT_HEAD - 4u - HEAD_FIXED) / 8u)
+#define HEAD_SWAP (SA_SEGMENT_HEAD - 8u)
+#define HEAD_INPUTS ((HEAD_SWAP - HEAD_FIXED) / 8u)
 
 void
 sa_seg_head_write(uint8_t out[SA_SEGMENT_HEAD], const sa_seg_head *head, const uint64_t *inputs)
@@ -32,6 +33,7 @@ sa_seg_head_write(uint8_t out[SA_SEGMENT_HEAD], const sa_seg_head *head, const u
     sa_put32(out + 80, head->n_inputs);
     for (uint32_t i = 0; i < head->n_inputs && i < HEAD_INPUTS; i++)
         sa_put64(out + HEAD_FIXED + 8 * i, inputs[i]);
+    sa_put32(out + HEAD_SWAP, head->swap);
     sa_put32(out + SA_SEGMENT_HEAD - 4, sa_crc32c(0, out, SA_SEGMENT_HEAD - 4));
 }
 
@@ -58,6 +60,7 @@ sa_seg_head_read(const uint8_t *p, size_t n, sa_seg_head *head)
     head->first = sa_get64(p + 64);
     head->last = sa_get64(p + 72);
     head->n_inputs = sa_get32(p + 80);
+    head->swap = sa_get32(p + HEAD_SWAP);
     if (head->major != SA_MAJOR || (head->incompat & ~SA_INCOMPAT) != 0)
         return SA_HEAD_NEW;
     if (head->n_inputs > HEAD_INPUTS || head->base % 8 != 0 || head->last < head->first)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #define SA_MAJOR 1u
-#define SA_MINOR 1u
+#define SA_MINOR 2u
 #define SA_FEATURE_CLEANED 1u /* there are, or were, segments c-BASE.seg */
 #define SA_INCOMPAT SA_FEATURE_CLEANED /* incompatible features this code can read */
 
@@ -57,6 +57,7 @@ typedef struct sa_seg_head {
     uint64_t first; /* LSNs it may hold: [first, last) */
     uint64_t last;
     uint32_t n_inputs; /* of a cleaned segment */
+    uint32_t swap;     /* … its number, from 1; 0 before format 1.2 */
 } sa_seg_head;
 
 typedef enum sa_head_state {

@@ -32,6 +32,7 @@ typedef struct sa_pair {
     sa_ranges ranges;   /* above the floor */
     sa_ranges news;     /* what no COMMIT record says yet */
     uint64_t lsn;       /* records before it are in here: of the row, then of each replayed */
+    uint64_t told;      /* a durable record at or behind this LSN tells it whole, tell.c */
     uint32_t epoch;     /* of its seeks */
     bool floor_new;     /* the floor moved since the last record */
     bool whole;         /* the next record tells all ranges */
@@ -85,6 +86,8 @@ typedef struct sa_commit_entry {
 } sa_commit_entry;
 
 bool sa_commit_read(const uint8_t *p, size_t n, sa_commit_entry *entry);
+/* Does a COMMIT delete a pair? Its records say so in their own field since format 1.2. */
+bool sa_commit_deletes(const uint8_t *p, size_t n);
 void sa_commit_range(const sa_commit_entry *entry, uint32_t i, sa_range *range);
 /* What an entry changes in the pair it is about. */
 void sa_commit_take(sa_pair *pair, const sa_commit_entry *entry);

@@ -245,17 +245,16 @@ sa_hold_count(struct sa_store *store, uint64_t lsn, uint32_t size, int n)
     pthread_mutex_unlock(&store->segs.lock);
 }
 
-/* Which tokens a segment holds and which it ends. */
-static void
-note_tokens(struct sa_store *store, const sa_hold_seen *s)
+void
+sa_hold_note(struct sa_store *store, enum sa_type type, uint64_t token, uint64_t lsn)
 {
     pthread_mutex_lock(&store->segs.lock);
-    sa_segment *seg = sa_segs_at(&store->segs, s->lsn);
+    sa_segment *seg = sa_segs_at(&store->segs, lsn);
     if (seg != NULL) {
-        sa_tokens *tokens = s->type == SA_HOLD ? &seg->holds : &seg->dones;
-        if (tokens->last == 0 || s->token < tokens->first)
-            tokens->first = s->token;
-        tokens->last = MAX(tokens->last, s->token);
+        sa_tokens *tokens = type == SA_HOLD ? &seg->holds : &seg->dones;
+        if (tokens->last == 0 || token < tokens->first)
+            tokens->first = token;
+        tokens->last = MAX(tokens->last, token);
     }
     pthread_mutex_unlock(&store->segs.lock);
 }
@@ -334,7 +333,7 @@ sa_hold_apply(struct sa_store *store, const sa_hold_seen *s)
 {
     sa_holds *holds = &store->holds;
     pthread_mutex_lock(&holds->lock);
-    note_tokens(store, s);
+    sa_hold_note(store, s->type, s->token, s->lsn);
     holds->seen = MAX(holds->seen, s->token);
     if (s->type == SA_HOLD)
         apply_hold(store, s);
@@ -342,6 +341,17 @@ sa_hold_apply(struct sa_store *store, const sa_hold_seen *s)
         apply_done(store, s);
     pthread_mutex_unlock(&holds->lock);
     atomic_store(&store->keeper.dirty, true);
+}
+
+bool
+sa_hold_elsewhere(struct sa_store *store, uint64_t token, uint64_t lsn)
+{
+    sa_holds *holds = &store->holds;
+    pthread_mutex_lock(&holds->lock);
+    const sa_hold *hold = g_hash_table_lookup(holds->by_token, &token);
+    bool elsewhere = hold != NULL && hold->lsn != lsn;
+    pthread_mutex_unlock(&holds->lock);
+    return elsewhere;
 }
 
 void

@@ -168,7 +168,32 @@ void sa_inbox_commit(struct sa_cursor *c, const emesh_commit *items, uint32_t n)
 const emesh_event *sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token,
                                 uint8_t **body, sa_rec_head *head, bool *again);
 
-/* [keeper] hold-marks.c: a HOLD_DONE in seg may go only once this is false. Lock of segs held. */
+/* The HOLD of this token lies somewhere else than at lsn: the cleaner has moved it. */
+bool sa_hold_elsewhere(struct sa_store *store, uint64_t token, uint64_t lsn);
+
+/* hold-live.c, [keeper], for the cleaner */
+typedef struct sa_hold_move { /* a live HOLD and its new place */
+    uint8_t key[24];
+    uint64_t token, lsn;
+    uint32_t size;
+    bool row; /* it has one, which names the new place */
+} sa_hold_move;
+
+/* Key of the row of a HOLD or HOLD_DONE with this header and these first bytes of its body
+ * (SA_HOLD_HEAD of them). False: its topic is gone. */
+bool sa_hold_key(struct sa_store *store, const sa_rec_head *head, const uint8_t *body,
+                 uint8_t key[24]);
+/* Is it wanted still? When it cannot be told, it is. *attempts (may be NULL): what it has had. */
+bool sa_hold_live(struct sa_store *store, const sa_rec_head *head, const uint8_t *body,
+                  uint32_t *attempts);
+/* Its row, within the cleaner's transaction. 0 or LMDB's code. */
+int sa_hold_move_row(struct sa_store *store, MDB_txn *txn, sa_hold_move *move);
+/* What memory knows, once that is committed. rows_lock, lock and segs' lock held. */
+void sa_holds_moved(struct sa_store *store, struct sa_segment *out, GArray *moves);
+/* A HOLD_DONE in seg may go only once this is false: an index made anew would find its event again.
+ * segs' lock held. */
 bool sa_hold_marks(struct sa_store *store, const struct sa_segment *seg);
+/* Recovery: a HOLD or HOLD_DONE lies there, whether or not it is applied. */
+void sa_hold_note(struct sa_store *store, enum sa_type type, uint64_t token, uint64_t lsn);
 
 #endif

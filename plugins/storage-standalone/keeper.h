@@ -28,6 +28,7 @@ typedef struct sa_keeper {
     /* the keeper's */
     uint64_t catalogued;   /* base of the segment that got the catalogue */
     uint64_t applied;      /* LSN of the last checkpoint */
+    uint64_t told;         /* records at or behind this LSN tell where every group stands, tell.c */
     uint64_t checkpoint_at;
     uint64_t retention_at;
     uint64_t space_at;

@@ -224,7 +224,7 @@ sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token, uint8_t **bod
     int fd = sa_seg_use(store, seg);
     pthread_mutex_unlock(&store->segs.lock);
     if (fd < 0) {
-        *again = fd != -ENOENT;
+        *again = fd != -ENOENT || sa_hold_elsewhere(store, token, lsn);
         return NULL;
     }
     uint64_t place = lsn - seg->base;
@@ -238,7 +238,7 @@ sa_hold_read(struct sa_store *store, uint64_t lsn, uint64_t token, uint8_t **bod
         event = decode(store, &inner, w.bytes + SA_HOLD_HEAD, &w);
     }
     sa_seg_leave(store, seg);
-    *again = event == NULL && w.short_of_memory;
+    *again = event == NULL && (w.short_of_memory || sa_hold_elsewhere(store, token, lsn));
     if (event == NULL)
         free(w.bytes);
     else

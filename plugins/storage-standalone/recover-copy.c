@@ -184,6 +184,8 @@ copy_run(sa_copying *c, sa_scanned *s, guint first, guint n)
         rec->follow = item->head.follow;
         rec->attrs = item->head.attrs;
         rec->own = item->head.own;
+        if (item->head.type == SA_COMMIT) /* format 1.1 did not say it */
+            rec->own = sa_commit_deletes(body, item->head.body);
         rec->about = item->head.partition;
         rec->offset = item->head.offset;
         rec->time_us = item->head.time_us;

@@ -62,9 +62,28 @@ replay_hold(sa_store *store, uint64_t lsn, const sa_rec_head *head, const uint8_
     sa_hold_apply(store, &seen);
 }
 
+/* What lies in a segment, whether or not the index knows it. */
+static void
+note(sa_store *store, sa_segment *seg, uint64_t lsn, const sa_rec_head *head, const uint8_t *body)
+{
+    if (head->type == SA_HOLD || head->type == SA_HOLD_DONE)
+        sa_hold_note(store, (enum sa_type)head->type, head->offset, lsn);
+    else if (head->type == SA_COMMIT)
+        seg->deletes |= sa_commit_deletes(body, head->body);
+}
+
+/* Does the index not know a record yet? A segment that was cleaned after it was written tells what
+ * was so then, whatever the LSN. */
+static bool
+is_news(const sa_recovery *r, const sa_segment *seg, uint64_t lsn)
+{
+    return lsn >= r->store->keeper.applied || (seg->cleaned && seg->swap > r->swap);
+}
+
 /* False: the body is not what its type says. */
 static bool
-apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body)
+apply(sa_recovery *r, const sa_segment *seg, uint64_t lsn, const sa_rec_head *head,
+      const uint8_t *body)
 {
     sa_store *store = r->store;
     sa_partition *part;
@@ -74,7 +93,7 @@ apply(sa_recovery *r, uint64_t lsn, const sa_rec_head *head, const uint8_t *body
         replay_hold(store, lsn, head, body);
         return head->type == SA_HOLD_DONE || head->body >= SA_HOLD_HEAD;
     case SA_COMMIT:
-        return sa_commit_apply(store, lsn, body, head->body);
+        return sa_commit_apply(store, seg->cleaned ? seg->last - 1 : lsn, body, head->body);
     case SA_CATALOG:
         if (r->rebuild && lsn < r->catalog_lsn)
             return true; /* the footer knows it, and what was deleted later */
@@ -151,8 +170,10 @@ replay_control(sa_recovery *r, sa_segment *seg, int fd, const sa_entry *entry)
         bool good = got == (ssize_t)sizeof raw
                     && sa_rec_head_read(raw, sizeof raw, seg->base + place, store->salt, &head);
         uint8_t *body = good ? read_body(store, fd, place, &head) : NULL;
-        if (body != NULL && seg->base + place >= store->keeper.applied)
-            good = apply(r, seg->base + place, &head, body);
+        if (body != NULL)
+            note(store, seg, seg->base + place, &head, body);
+        if (body != NULL && is_news(r, seg, seg->base + place))
+            good = apply(r, seg, seg->base + place, &head, body);
         if (body == NULL || !good) {
             sa_count(&store->stats.damaged, 1);
             sa_say(store, EMESH_LOG_ERROR, "control record at byte %llu of %s/log/%016llx.seg is "
@@ -228,8 +249,10 @@ replay_item(sa_recovery *r, sa_scanned *s, sa_item *item)
         if (item->head.type > SA_START && (item->head.flags & SA_REC_STOP) != 0)
             return unknown_type(r, seg, &item->head);
         uint8_t *body = item->whole ? read_body(store, seg->fd, item->place, &item->head) : NULL;
-        if (body != NULL && seg->base + item->place >= store->keeper.applied
-            && !apply(r, seg->base + item->place, &item->head, body))
+        if (body != NULL)
+            note(store, seg, seg->base + item->place, &item->head, body);
+        if (body != NULL && is_news(r, seg, seg->base + item->place)
+            && !apply(r, seg, seg->base + item->place, &item->head, body))
             sa_count(&store->stats.damaged, 1);
         free(body);
         if (item->keep)

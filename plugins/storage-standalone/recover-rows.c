@@ -86,6 +86,7 @@ sa_recover_headers(sa_recovery *r)
         }
         r->epoch = MAX(r->epoch, head.epoch);
         store->features |= head.incompat;
+        store->swap = MAX(store->swap, head.swap);
     }
     if (known)
         return EMESH_OK;
@@ -186,6 +187,8 @@ each_segment(void *ctx, const MDB_val *key, const MDB_val *value)
         return true;
     }
     seg->cleaned = file->cleaned;
+    seg->live = 0; /* its chunks tell */
+    seg->live_bytes = 0;
     if (file->size < seg->size) {
         /* A cut one stays: its places are known, its records are read as far as they go. */
         seg->uncleanable = true;
@@ -223,7 +226,8 @@ last_rows(sa_recovery *r)
     return true;
 }
 
-/* What retention by bytes goes by, and what a deleted topic still has to give back. */
+/* What retention by bytes goes by, and what lives in the segments. Rows of what was cut or deleted go:
+ * not all of them may have before the last life ended, nor need its segment know of it. */
 static bool
 each_chunk(void *ctx, const MDB_val *key, const MDB_val *value)
 {
@@ -235,8 +239,18 @@ each_chunk(void *ctx, const MDB_val *key, const MDB_val *value)
         return false;
     }
     sa_partition *part = sa_catalog_part(&r->store->cat, entry.partition);
-    if (part != NULL && part->id != 0 && entry.last >= part->dead_to)
-        part->bytes += entry.bytes;
+    sa_segment *seg = sa_segs_find(&r->store->segs, base);
+    if (part == NULL || part->id == 0 || entry.last < part->dead_to) {
+        sa_doomed doomed = { entry.partition, entry.base };
+        g_array_append_val(r->store->keeper.doomed, doomed);
+        atomic_store(&r->store->keeper.dirty, true);
+        return true;
+    }
+    part->bytes += entry.bytes;
+    if (seg != NULL) {
+        seg->live++;
+        seg->live_bytes += entry.bytes;
+    }
     return true;
 }
 
@@ -249,6 +263,8 @@ sa_recover_rows(sa_recovery *r)
     r->durable = r->meta.applied;
     r->top = MAX(r->top, r->meta.applied);
     store->keeper.applied = r->meta.applied;
+    r->swap = r->meta.swap;
+    store->swap = MAX(store->swap, r->swap);
     store->cat.next_topic = MAX(1, r->meta.next_topic);
     store->cat.next_part = MAX(1, r->meta.next_part);
     store->cat.next_group = MAX(1, r->meta.next_group);

@@ -227,6 +227,8 @@ take_file(sa_recovery *r, const sa_file *file, uint64_t next_base)
     store->segs.n_open++;
     seg->size = file->size;
     seg->epoch = state == SA_HEAD_OK ? head.epoch : 0;
+    seg->swap = state == SA_HEAD_OK ? head.swap : 0;
+    store->swap = MAX(store->swap, seg->swap);
     r->top = MAX(r->top, last);
     int32_t code = load_footer(r, seg, fd) ? EMESH_OK : scan_file(r, seg, file->size);
     if (state != SA_HEAD_OK)

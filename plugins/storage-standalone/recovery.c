@@ -33,6 +33,7 @@ start_over(sa_recovery *r)
     g_ptr_array_set_size(store->keeper.pairs, 0);
     g_ptr_array_set_size(store->keeper.topics, 0);
     g_ptr_array_set_size(store->keeper.groups, 0);
+    g_array_set_size(store->keeper.doomed, 0);
     g_ptr_array_set_size(r->scanned, 0);
     g_array_set_size(r->missing, 0);
     g_array_set_size(r->replaced, 0);
@@ -40,7 +41,7 @@ start_over(sa_recovery *r)
     r->corrupt = false;
     r->rebuild = true;
     r->durable = r->top = r->clock_us = 0;
-    r->epoch = 0;
+    r->epoch = r->swap = 0;
     memset(&r->meta, 0, sizeof r->meta);
 }
 
@@ -112,6 +113,7 @@ commit_epoch(sa_recovery *r)
     r->meta.clean = 0;
     r->meta.major = SA_MAJOR;
     r->meta.incompat = store->features;
+    r->meta.swap = store->swap;
     r->meta.salt = store->salt;
     memcpy(r->meta.id, store->id, sizeof store->id);
     int rc = mdb_txn_begin(store->rows.env, NULL, 0, &txn);

@@ -45,6 +45,7 @@ typedef struct sa_recovery {
     uint64_t top;        /* LSN behind everything */
     uint64_t catalog_lsn; /* the footers' catalogue is newer than CATALOG records below it */
     uint64_t clock_us;   /* largest seen */
+    uint32_t swap;       /* cleaned segments up to this number are known to the index */
     uint64_t bad_areas;
 } sa_recovery;
 

@@ -165,6 +165,7 @@ sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
     sa_put32(v + 64, m->next_topic);
     sa_put32(v + 68, m->next_part);
     sa_put32(v + 72, m->next_group);
+    sa_put32(v + 76, m->swap);
     sa_put64(v + 80, m->next_hold);
     return sa_rows_put(store, txn, SA_T_META, "store", 5, v, sizeof v);
 }
@@ -188,6 +189,7 @@ sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *m)
     m->next_topic = sa_get32(v + 64);
     m->next_part = sa_get32(v + 68);
     m->next_group = sa_get32(v + 72);
+    m->swap = sa_get32(v + 76);
     m->next_hold = sa_get64(v + 80);
     return true;
 }
@@ -352,7 +354,8 @@ sa_rows_each(struct sa_store *store, enum sa_table table,
 
 /* ---- segments and groups ---- */
 
-#define SEGMENT_SIZE 80u
+#define SEGMENT_SIZE 112u
+#define SEGMENT_SIZE_1 80u /* format 1.1: the cleaner left held events alone */
 #define SEGMENT_SIZE_0 48u /* format 1.0: before there were held events */
 
 int
@@ -371,6 +374,10 @@ sa_rows_put_segment(struct sa_store *store, MDB_txn *txn, const struct sa_segmen
     sa_put64(v + 56, seg->holds.last);
     sa_put64(v + 64, seg->dones.first);
     sa_put64(v + 72, seg->dones.last);
+    sa_put64(v + 80, seg->pure);
+    sa_put64(v + 88, seg->kept_commits);
+    sa_put64(v + 96, seg->kept_marks);
+    sa_put32(v + 104, seg->deletes);
     return sa_rows_put(store, txn, SA_T_SEGMENTS, k, sizeof k, v, sizeof v);
 }
 
@@ -390,9 +397,16 @@ sa_row_segment(const MDB_val *key, const MDB_val *value)
     seg->live = sa_get32(v + 32);
     seg->epoch = sa_get32(v + 36);
     seg->size = sa_get64(v + 40);
-    if (len >= (ssize_t)SEGMENT_SIZE) {
+    if (len >= (ssize_t)SEGMENT_SIZE_1) {
         seg->holds = (sa_tokens){ sa_get64(v + 48), sa_get64(v + 56) };
         seg->dones = (sa_tokens){ sa_get64(v + 64), sa_get64(v + 72) };
+    }
+    seg->deletes = true; /* it may have */
+    if (len >= (ssize_t)SEGMENT_SIZE) {
+        seg->pure = sa_get64(v + 80);
+        seg->kept_commits = sa_get64(v + 88);
+        seg->kept_marks = sa_get64(v + 96);
+        seg->deletes = sa_get32(v + 104) != 0;
     }
     seg->state = SA_SEG_SEALED;
     seg->rows = true;

@@ -33,6 +33,7 @@ typedef struct sa_meta {
     uint64_t applied; /* LSN: control records below it are in the rows */
     uint64_t clock_us, wall_us;
     uint32_t next_topic, next_part, next_group;
+    uint32_t swap; /* number of the last cleaned segment */
     uint64_t next_hold;
 } sa_meta;
 

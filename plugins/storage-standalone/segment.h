@@ -68,6 +68,11 @@ typedef struct sa_segment {
     uint32_t held;          /* live HOLDs in it, hold.h */
     uint64_t held_bytes;
     sa_tokens holds, dones; /* HOLDs and HOLD_DONEs in it, live or not */
+    uint64_t pure;          /* cleaned: no HOLD in it was done by a record below this LSN */
+    uint64_t kept_commits, kept_marks; /* cleaned: bytes of its COMMITs and HOLD_DONEs */
+    uint64_t carried;       /* … of which the cleaner would keep so much again; the keeper's */
+    uint32_t swap;          /* cleaned: its number, of the header */
+    bool deletes;           /* a COMMIT in it deletes a pair */
     sa_trailer trailer;     /* sealed and read */
     bool trailer_known;
 } sa_segment;

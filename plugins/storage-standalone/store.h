@@ -66,6 +66,7 @@ typedef struct sa_store {
     uint32_t salt;
     uint32_t epoch;
     uint32_t features; /* incompatible ones that this folder uses */
+    uint32_t swap;     /* number of the last cleaned segment; the keeper's */
     uint64_t base_floor; /* no segment begins below it */
     bool unclean;        /* the last life did not end in order */
     /* the store's clock: us, = clock_base + us since boot */

@@ -284,6 +284,8 @@ enter(struct sa_store *store, sa_rec *rec, uint32_t *n_fresh)
             enter_hold(store, rec, size);
         else if (rec->pair != NULL)
             sa_commit_entered(store, rec);
+        else if (rec->type == SA_COMMIT && rec->own != 0)
+            seg->deletes = true;
         uint64_t at = control->open_base == seg->base ? atomic_load(&control->next) : 0;
         atomic_store(&control->next, at + 1);
         return sa_index_add(store, seg, control, at, place, size, rec->time_us);
