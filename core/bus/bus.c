@@ -4,6 +4,7 @@
  */
 #include "bus/bus.h"
 #include "bus/append.h"
+#include "bus/findings.h"
 #include "bus/lane.h"
 #include "bus/store.h"
 #include "daemon/log.h"
@@ -42,6 +43,7 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->limits = *limits;
     bus->state = state;
     bus->journal = journal;
+    bus->findings = emesh_findings_new();
     bus->notes = emesh_notes_new(journal, main);
     bus->stores = g_ptr_array_new_with_free_func(g_free);
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
@@ -62,6 +64,7 @@ emesh_bus_free(emesh_bus *bus)
         emesh_bus_lane_free(bus->lanes[i]);
     g_free(bus->lanes);
     emesh_notes_free(bus->notes);
+    emesh_findings_free(bus->findings);
     g_hash_table_unref(bus->topics);
     g_ptr_array_unref(bus->unanswered);
     g_hash_table_unref(bus->opening);

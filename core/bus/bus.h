@@ -19,6 +19,7 @@ typedef struct emesh_bus_topic emesh_bus_topic; /* topic.h */
 typedef struct emesh_bus_lane emesh_bus_lane;   /* lane.h */
 typedef struct emesh_daemon emesh_daemon;
 typedef struct emesh_log emesh_log;
+typedef struct emesh_findings emesh_findings;   /* findings.h */
 
 struct emesh_bus {
     emesh_worker *main;
@@ -28,6 +29,7 @@ struct emesh_bus {
     emesh_conf *conf;             /* [main] rules of topics and groups */
     emesh_state *state;
     emesh_journal *journal;       /* of decisions; NULL: none is kept */
+    emesh_findings *findings;
     emesh_notes *notes;           /* [main] what main decides */
     GPtrArray *stores;            /* [main] emesh_store */
     GHashTable *topics;           /* [main] name → emesh_bus_topic, the register */

@@ -2,6 +2,7 @@
  *
  * Making the daemon's parts, running the main loop, and ending them. No payload passes here.
  */
+#include "bus/findings.h"
 #include "daemon/private.h"
 #include "event/event.h"
 #include "plugin/metrics.h"
@@ -125,6 +126,17 @@ make_folders(const emesh_daemon_args *args, GError **error)
     return true;
 }
 
+static void
+journal_failed(void *ctx, const char *why)
+{
+    emesh_daemon *daemon = ctx;
+
+    if (why != NULL)
+        emesh_finding_raise(daemon->bus, "journal-failed", "core", "%s", why);
+    else
+        emesh_finding_clear(daemon->bus, "journal-failed", "core");
+}
+
 static emesh_journal *
 open_journal(emesh_daemon *daemon, const char *core_dir, GError **error)
 {
@@ -152,6 +164,7 @@ make_rooms(emesh_daemon *daemon, GError **error)
     daemon->bus = emesh_bus_new(daemon->main, daemon->workers, daemon->n_workers,
                                 &daemon->plan->options, daemon->state, daemon->journal);
     daemon->bus->daemon = daemon;
+    emesh_journal_watch(daemon->journal, journal_failed, daemon);
     daemon->bus->log = daemon->log;
     emesh_bus_set_conf(daemon->bus, daemon->plan->conf);
     daemon->services = emesh_services_new();

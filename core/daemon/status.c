@@ -3,6 +3,7 @@
  * Rows of `status` and `metrics` that the daemon adds: stores with what they promise, lanes with
  * what they count, plugins with what they count.
  */
+#include "bus/findings.h"
 #include "bus/lane.h"
 #include "bus/store.h"
 #include "daemon/private.h"
@@ -28,9 +29,23 @@ levels_row(const emesh_store *store, emesh_command_reply *reply)
     emesh_row_send(row, reply);
 }
 
+static void
+finding_row(void *ctx, const emesh_finding *finding)
+{
+    emesh_row_builder *row = emesh_row_new();
+
+    emesh_row_text(row, "kind", "finding", -1);
+    emesh_row_text(row, "finding", finding->finding, -1);
+    emesh_row_text(row, "about", finding->about, -1);
+    emesh_row_number(row, "since", finding->since_ms);
+    emesh_row_text(row, "text", finding->text, -1);
+    emesh_row_send(row, ctx);
+}
+
 void
 emesh_daemon_status(emesh_daemon *daemon, emesh_command_reply *reply)
 {
+    emesh_findings_each(daemon->bus, finding_row, reply);
     for (uint32_t i = 0; i < daemon->bus->stores->len; i++)
         levels_row(daemon->bus->stores->pdata[i], reply);
 }
@@ -92,6 +107,7 @@ void
 emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
 {
     emesh_lane_counts sum = { 0 };
+    emesh_journal_counts journal;
     emesh_bus *bus = daemon->bus;
 
     for (uint32_t i = 0; i < __atomic_load_n(&bus->n_lanes, __ATOMIC_ACQUIRE); i++) {
@@ -110,6 +126,9 @@ emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
     count_row(reply, "bus_stale_settles", sum.stale_settles);
     count_row(reply, "bus_append_calls", sum.append_calls);
     count_row(reply, "bus_mail_boxes", sum.mail_boxes);
+    emesh_journal_read_counts(bus->journal, &journal);
+    count_row(reply, "journal_lines", journal.lines);
+    count_row(reply, "journal_lost", journal.lost);
     count_row(reply, "session_memory",
               (uint64_t)MAX(__atomic_load_n(&daemon->budget.used, __ATOMIC_RELAXED), 0));
     count_row(reply, "log_suppressed", emesh_log_suppressed(daemon->log));

@@ -90,6 +90,9 @@ emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin, emesh
 
     if (still(slot, origin) && inbox != NULL) {
         sub->custody++;
+        if (sub->custody_ns != 0)
+            emesh_sub_finding(sub, "custody-blocked", NULL);
+        sub->custody_ns = 0;
         emesh_slot_note(sub, slot, slot->consumer, EMESH_WHY_CUSTODY, 0, NULL);
         emesh_slots_take_out(&sub->slots, sub->windows->pdata[slot->partition], copy, place);
     } else if (still(slot, origin)) { /* the inbox is another's now: the copy comes there */
@@ -111,11 +114,10 @@ emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, cons
     if (sub->custody_ns == 0)
         emesh_sub_note(sub, NULL, EMESH_WHY_INBOX_BLOCKED, AGAIN_NS / 1000000u, why);
     if (sub->custody_ns == 0)
-        emesh_bus_warn(
-            sub->owner->lane->bus, "delivery",
-            "inbox-blocked: group \"%s\" cannot write what its members hold of \"%s\" to its "
-            "inbox: %s; the group stops at its window",
-            sub->group, sub->topic->name, why != NULL ? why : "the store did not say why");
+        emesh_sub_finding(sub, "custody-blocked",
+                          "what its members hold cannot be written to its inbox: %s; the group "
+                          "stops at its window",
+                          why != NULL ? why : "the store did not say why");
     sub->custody_ns = emesh_worker_now(sub->owner->lane->worker) + AGAIN_NS;
     if (still(slot, origin))
         slot->flags = (uint8_t)(slot->flags & ~EMESH_SLOT_KEEPING);

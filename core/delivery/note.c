@@ -2,6 +2,7 @@
  *
  * What delivery writes into the decision journal. [owner's lane]
  */
+#include "bus/findings.h"
 #include "bus/note.h"
 #include "delivery/sub.h"
 
@@ -61,4 +62,23 @@ emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code code
         note.first = emesh_slot_at(&sub->slots, last)->position;
     }
     emesh_note_down(sub->owner->lane->notes, &note);
+}
+
+void
+emesh_sub_finding(emesh_sub *sub, const char *finding, const char *format, ...)
+{
+    emesh_bus *bus = sub->owner->lane->bus;
+    g_autofree char *about =
+        g_strdup_printf("group \"%s\" of \"%s\"", sub->group, sub->topic->name);
+    g_autofree char *text = NULL;
+    va_list args;
+
+    if (format == NULL) {
+        emesh_finding_clear(bus, finding, about);
+        return;
+    }
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    emesh_finding_raise(bus, finding, about, "%s", text);
 }

@@ -33,18 +33,6 @@ struct emesh_stow {
 static void begin(emesh_stow *stow);
 
 static void
-stow_free(emesh_stow *stow)
-{
-    emesh_sub *sub = stow->sub;
-
-    emesh_worker_alarm(sub->owner->lane->worker, &stow->again, 0);
-    g_ptr_array_remove_fast(sub->stows, stow);
-    emesh_event_unref(stow->append.event);
-    g_free(stow->topic);
-    g_free(stow);
-}
-
-static void
 under_way(emesh_stow *stow, bool is)
 {
     stow->under_way = is;
@@ -55,6 +43,40 @@ static void
 again(emesh_alarm *alarm)
 {
     begin((emesh_stow *)((char *)alarm - offsetof(emesh_stow, again)));
+}
+
+static const char *
+blocked_name(const emesh_stow *stow)
+{
+    return stow->kind == STOW_BURY ? "dead-letter-blocked" : "inbox-blocked";
+}
+
+static uint32_t *
+blocked(const emesh_stow *stow)
+{
+    return stow->kind == STOW_BURY ? &stow->sub->letters_blocked : &stow->sub->inbox_blocked;
+}
+
+/* It works again, or nobody waits for it any more. */
+static void
+unblock(emesh_stow *stow)
+{
+    if (stow->tries > 0 && --*blocked(stow) == 0)
+        emesh_sub_finding(stow->sub, blocked_name(stow), NULL);
+    stow->tries = 0;
+}
+
+static void
+stow_free(emesh_stow *stow)
+{
+    emesh_sub *sub = stow->sub;
+
+    unblock(stow);
+    emesh_worker_alarm(sub->owner->lane->worker, &stow->again, 0);
+    g_ptr_array_remove_fast(sub->stows, stow);
+    emesh_event_unref(stow->append.event);
+    g_free(stow->topic);
+    g_free(stow);
 }
 
 /* It did not work. */
@@ -70,14 +92,13 @@ put_off(emesh_stow *stow, const char *why)
                         stow->kind == STOW_BURY ? EMESH_WHY_LETTER_BLOCKED
                                                 : EMESH_WHY_INBOX_BLOCKED,
                         AGAIN_MIN_NS / 1000000u, why);
-    if (stow->tries++ == 0)
-        emesh_bus_warn(sub->owner->lane->bus, "delivery",
-                       "%s: group \"%s\" cannot write an event of \"%s\" to %s: "
-                       "%s; it stays where it is and is tried again",
-                       stow->kind == STOW_BURY ? "dead-letter-blocked" : "inbox-blocked",
-                       sub->group, sub->topic->name,
-                       stow->kind == STOW_BURY ? stow->topic : "its inbox",
-                       why != NULL ? why : "the store did not say why");
+    if (stow->tries++ == 0) {
+        (*blocked(stow))++;
+        emesh_sub_finding(sub, blocked_name(stow),
+                          "cannot write an event to %s: %s; it stays where it is and is tried again",
+                          stow->kind == STOW_BURY ? stow->topic : "its inbox",
+                          why != NULL ? why : "the store did not say why");
+    }
     for (uint32_t i = 1; i < stow->tries && wait < AGAIN_MAX_NS; i++)
         wait *= 2;
     emesh_worker_alarm(worker, &stow->again, emesh_worker_now(worker) + MIN(wait, AGAIN_MAX_NS));

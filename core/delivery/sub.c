@@ -140,6 +140,8 @@ sub_free(emesh_sub *sub)
 {
     emesh_worker *worker = sub->owner->lane->worker;
 
+    if (sub->custody_ns != 0)
+        emesh_sub_finding(sub, "custody-blocked", NULL);
     emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);
     emesh_worker_alarm(worker, &sub->due, 0);
     emesh_worker_alarm(worker, &sub->overdue, 0);

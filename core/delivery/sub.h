@@ -120,6 +120,7 @@ struct emesh_sub {
     uint64_t custody_ns;       /* the inbox could not be written: not before */
     emesh_alarm save;          /* positions of a plain store */
     uint32_t saving;           /* of them on their way to the disk: a reader opened now would miss */
+    uint32_t letters_blocked, inbox_blocked; /* stows that could not be written and try again */
     bool closed;               /* the reader is, and only they are waited for */
     emesh_alarm revoked;       /* ≤ 5 s for acks of a revoked partition */
     emesh_phased pump;
@@ -232,6 +233,9 @@ emesh_slot_stage(emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c
 /* About no single event. */
 void emesh_sub_note(emesh_sub *sub, const emesh_consumer *consumer, emesh_code code, uint64_t more,
                     const char *words);
+/* A finding about this subscription; format NULL: it is over. */
+void emesh_sub_finding(emesh_sub *sub, const char *finding, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 /* All behind the last record up to position is gone. */
 void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code code,
                           emesh_position position);
