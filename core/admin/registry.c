@@ -25,6 +25,7 @@ static const emesh_command *const tables[] = {
     emesh_config_commands,
     emesh_bus_commands,
     emesh_delivery_commands,
+    emesh_place_commands,
     NULL,
 };
 

@@ -18,13 +18,6 @@ typedef struct listing {
     emesh_command_reply *reply;
 } listing;
 
-static char *
-position_text(emesh_position p)
-{
-    return p.hi == 0 ? g_strdup_printf("%" G_GUINT64_FORMAT, p.lo)
-                     : g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, p.hi, p.lo);
-}
-
 static void
 topic_row(listing *l, const char *name, const emesh_listed *listed)
 {
@@ -43,8 +36,8 @@ topic_row(listing *l, const char *name, const emesh_listed *listed)
                    -1);
     emesh_row_number(row, "partitions", open != NULL ? open->partitions : rule.partitions);
     if (listed != NULL) {
-        g_autofree char *first = position_text(listed->first);
-        g_autofree char *last = position_text(listed->last);
+        g_autofree char *first = emesh_position_text(listed->first);
+        g_autofree char *last = emesh_position_text(listed->last);
         if (listed->count != UINT64_MAX)
             emesh_row_number(row, "events", listed->count);
         if (listed->bytes != UINT64_MAX)

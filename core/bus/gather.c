@@ -135,14 +135,33 @@ list_done(void *ctx, int32_t code, const emesh_error *err, void *value)
 }
 
 void
-emesh_list_stores(emesh_bus *bus, uint32_t what, const char *topic,
-                  void (*done)(void *ctx, GArray *rows), void *ctx)
+emesh_listed_add(GArray *rows, emesh_store *store, const char *topic, const char *group,
+                 const char *partition, emesh_position committed)
+{
+    emesh_listed row = { .topic = g_strdup(topic),
+                         .group = g_strdup(group),
+                         .partition = g_strdup(partition),
+                         .store = store,
+                         .committed = committed,
+                         .count = UINT64_MAX,
+                         .bytes = UINT64_MAX };
+
+    g_array_append_val(rows, row);
+}
+
+char *
+emesh_position_text(emesh_position p)
+{
+    return p.hi == 0 ? g_strdup_printf("%" G_GUINT64_FORMAT, p.lo)
+                     : g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT, p.hi, p.lo);
+}
+
+void
+emesh_list_ask(emesh_bus *bus, const emesh_store *only, const emesh_admin *ask,
+               void (*done)(void *ctx, GArray *rows), void *ctx)
 {
     listing *all = g_new0(listing, 1);
-    emesh_admin ask = { .size = sizeof ask, .what = what };
 
-    if (topic != NULL)
-        ask.topic = (emesh_slice){ topic, strlen(topic) };
     all->rows = g_array_new(FALSE, FALSE, sizeof(emesh_listed));
     g_array_set_clear_func(all->rows, listed_clear);
     all->left = 1;
@@ -151,15 +170,26 @@ emesh_list_stores(emesh_bus *bus, uint32_t what, const char *topic,
     for (uint32_t i = 0; i < bus->stores->len; i++) {
         emesh_store *store = bus->stores->pdata[i];
         one_list *one;
-        if (store->inst->storage.admin == NULL)
+        if (store->inst->storage.admin == NULL || !store->ready || (only != NULL && store != only))
             continue;
         one = g_new0(one_list, 1);
         one->all = all;
         one->store = store;
         all->left++;
-        store->inst->storage.admin(store->inst->self, &ask,
+        store->inst->storage.admin(store->inst->self, ask,
                                    emesh_op_new(store->inst, bus->main, rows_take, list_done,
                                                 one));
     }
     listing_less(all);
+}
+
+void
+emesh_list_stores(emesh_bus *bus, uint32_t what, const char *topic,
+                  void (*done)(void *ctx, GArray *rows), void *ctx)
+{
+    emesh_admin ask = { .size = sizeof ask, .what = what };
+
+    if (topic != NULL)
+        ask.topic = (emesh_slice){ topic, strlen(topic) };
+    emesh_list_ask(bus, NULL, &ask, done, ctx);
 }

@@ -21,3 +21,11 @@ typedef struct emesh_listed {
  * on main. Stores that cannot list bring nothing. */
 void emesh_list_stores(emesh_bus *bus, uint32_t what, const char *topic,
                        void (*done)(void *ctx, GArray *rows), void *ctx);
+/* [main] The same for any question, of one store or (NULL) of all. */
+void emesh_list_ask(emesh_bus *bus, const emesh_store *store, const emesh_admin *ask,
+                    void (*done)(void *ctx, GArray *rows), void *ctx);
+/* A row for a list that emesh_listed clears; the texts are copied. */
+void emesh_listed_add(GArray *rows, emesh_store *store, const char *topic, const char *group,
+                      const char *partition, emesh_position committed);
+/* "7", or "3:7" where both halves are used. Given. */
+char *emesh_position_text(emesh_position position);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * topic list, create, delete; group list.
+ * topic list, create, delete.
  */
 #include "ctl/output.h"
 
@@ -15,20 +15,6 @@ static const ctl_column topics[] = {
     { "retention-ms", "RETENTION", CTL_SPAN },
     { "first", "FIRST", CTL_TEXT },
     { "last", "LAST", CTL_TEXT },
-    { NULL, NULL, CTL_TEXT },
-};
-
-static const ctl_column groups[] = {
-    { "group", "GROUP", CTL_TEXT },
-    { "topic", "TOPIC", CTL_TEXT },
-    { "store", "STORE", CTL_TEXT },
-    { "mode", "MODE", CTL_TEXT },
-    { "members", "MEMBERS", CTL_COUNT },
-    { "lag", "LAG", CTL_COUNT },
-    { "in-flight", "IN FLIGHT", CTL_COUNT },
-    { "delivered", "DELIVERED", CTL_COUNT },
-    { "settled", "SETTLED", CTL_COUNT },
-    { "floor", "FLOOR", CTL_TEXT },
     { NULL, NULL, CTL_TEXT },
 };
 
@@ -70,11 +56,4 @@ ctl_topic_delete(ctl *c, char **args, int n)
     (void)n;
     json_object_set_string_member(call, "topic", args[0]);
     return change(c, "topic.delete", call, "deleted topic", args[0]);
-}
-
-int
-ctl_group_list(ctl *c, char **args, int n)
-{
-    (void)args, (void)n;
-    return ctl_print_rows(c, "group.list", NULL, groups, "no groups");
 }

@@ -58,12 +58,18 @@ static const flag flags[] = {
     { "data-dir", 0, G_OPTION_ARG_FILENAME, PLACE(data_dir),
       "the daemon's data folder, where it is not the default one", "DIR" },
     { "quiet", 'q', G_OPTION_ARG_NONE, PLACE(quiet), "print damage alone, and no progress", NULL },
-    { "topic", 0, G_OPTION_ARG_STRING, PLACE(topic), "records of this topic alone", "NAME" },
+    { "topic", 0, G_OPTION_ARG_STRING, PLACE(topic), "of this topic alone", "NAME" },
     { "partition", 0, G_OPTION_ARG_INT64, PLACE(partition), "records of this partition alone",
-      "N" },
+      "N", "store" },
+    { "partition", 0, G_OPTION_ARG_STRING, PLACE(part), "in this partition alone", "NAME",
+      "group" },
+    { "to", 0, G_OPTION_ARG_STRING, PLACE(place),
+      "earliest, latest, a position, or a time like 2025-01-31T08:00:00Z", "PLACE", "group" },
+    { "dry-run", 0, G_OPTION_ARG_NONE, PLACE(dry_run), "only say what would be done", NULL },
     { "from", 0, G_OPTION_ARG_INT64, PLACE(from_offset), "events from this offset on", "OFFSET",
       "store" },
-    { "to", 0, G_OPTION_ARG_INT64, PLACE(to_offset), "events up to this offset", "OFFSET" },
+    { "to", 0, G_OPTION_ARG_INT64, PLACE(to_offset), "events up to this offset", "OFFSET",
+      "store" },
     { "type", 0, G_OPTION_ARG_STRING, PLACE(record),
       "event, commit, hold, hold-done, catalog or start", "TYPE", "store" },
     { "limit", 'n', G_OPTION_ARG_INT64, PLACE(limit), "stop after so many records", "N" },
@@ -136,6 +142,8 @@ ctl_options_clear(ctl_options *opt)
     g_free(opt->data_dir);
     g_free(opt->topic);
     g_free(opt->record);
+    g_free(opt->place);
+    g_free(opt->part);
 }
 
 static void

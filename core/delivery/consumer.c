@@ -25,13 +25,26 @@ void
 emesh_consumer_join(emesh_bus_lane *here, const emesh_mail *mail)
 {
     emesh_consumer *c = mail->to;
+    emesh_change *change = c->alone ? NULL
+                                    : emesh_change_find(here->delivery, c->topic->name, c->group);
+
+    if (change != NULL && emesh_sub_find(here->delivery, c->topic->name, c->group) == NULL)
+        emesh_change_wait(change, c);
+    else
+        emesh_consumer_enter(here, c);
+}
+
+void
+emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *c)
+{
     emesh_sub *sub = emesh_sub_get(here->delivery, c);
 
     c->sub = sub;
     c->number = ++sub->numbers;
     sub->ordered |= c->ordered;
     g_ptr_array_add(sub->consumers, c);
-    if (sub->state == EMESH_SUB_OPEN && !sub->ending)
+    if (sub->state == EMESH_SUB_OPEN && !sub->ending &&
+        (sub->change == NULL || !emesh_change_forgets(sub->change)))
         emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */
     emesh_sub_touch(sub);
 }
@@ -42,6 +55,8 @@ emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_consumer *c = mail->to;
 
     c->leaving = true;
+    if (c->sub == NULL && !c->alone)
+        emesh_change_unwait(here->delivery, c);
     if (c->sub != NULL && mail->n != 0 && c->sub->consumers->len == 1)
         c->sub->forget = true;
     if (c->sub != NULL && c->sub->alone && c->open_events > 0)

@@ -156,6 +156,7 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
     c->member = m;
     c->attach = m->attach;
     c->inst = m->session->inst;
+    c->session = m->session->id;
     c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
     c->ack_timeout_ns = m->ack_timeout_ns;
     c->window_events = m->window_events;

@@ -7,21 +7,42 @@
 
 #include <string.h>
 
-/* store NUL topic NUL group NUL partition NUL */
+/* store NUL topic NUL group NUL partition NUL. An empty partition: all that have no place of their
+ * own. A place is a position, behind which the group goes on, or as emesh_start tells it. */
 static GString *
-key_of(const emesh_sub *sub, const emesh_window *window)
+key_new(const char *store, const char *topic, const char *group, const char *partition)
 {
     GString *key = g_string_new(NULL);
 
-    g_string_append_len(key, sub->store->inst->name, (gssize)strlen(sub->store->inst->name) + 1);
-    g_string_append_len(key, sub->topic->name, (gssize)sub->topic->name_len + 1);
-    g_string_append_len(key, sub->group, (gssize)strlen(sub->group) + 1);
-    g_string_append_len(key, window->name, (gssize)strlen(window->name) + 1);
+    g_string_append_len(key, store, (gssize)strlen(store) + 1);
+    g_string_append_len(key, topic, (gssize)strlen(topic) + 1);
+    g_string_append_len(key, group, (gssize)strlen(group) + 1);
+    if (partition != NULL)
+        g_string_append_len(key, partition, (gssize)strlen(partition) + 1);
     return key;
 }
 
+static GString *
+key_of(const emesh_sub *sub, const char *partition)
+{
+    return key_new(sub->store->inst->name, sub->topic->name, sub->group, partition);
+}
+
+static bool
+place_read(const emesh_pair *pair, emesh_start *out)
+{
+    *out = (emesh_start){ .size = sizeof *out, .kind = EMESH_START_AFTER };
+    if (pair->value.len == sizeof out->position)
+        memcpy(&out->position, pair->value.ptr, sizeof out->position);
+    else if (pair->value.len == sizeof *out)
+        memcpy(out, pair->value.ptr, sizeof *out);
+    else
+        return false;
+    return true;
+}
+
 typedef struct loading {
-    emesh_position position;
+    emesh_start start;
     bool found;
 } loading;
 
@@ -30,21 +51,21 @@ found(void *ctx, const emesh_pair *pair)
 {
     loading *l = ctx;
 
-    if (pair->value.len != sizeof l->position)
-        return;
-    memcpy(&l->position, pair->value.ptr, sizeof l->position);
-    l->found = true;
+    l->found = place_read(pair, &l->start);
 }
 
 bool
-emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_position *out)
+emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_start *out)
 {
-    g_autoptr(GString) key = key_of(sub, window);
-    loading l = { 0 };
+    const char *const names[] = { window->name, "" };
+    loading l = { .found = false };
 
-    emesh_state_read(sub->owner->lane->bus->state, "pos:", key->str, key->len, found, &l);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(names) && !l.found; i++) {
+        g_autoptr(GString) key = key_of(sub, names[i]);
+        emesh_state_read(sub->owner->lane->bus->state, "pos:", key->str, key->len, found, &l);
+    }
     if (l.found)
-        *out = l.position;
+        *out = l.start;
     return l.found;
 }
 
@@ -74,10 +95,81 @@ emesh_positions_save(emesh_alarm *alarm)
         if (!window->floor_moved || window->number == UINT32_MAX)
             continue;
         window->floor_moved = false;
-        key = key_of(sub, window);
+        key = key_of(sub, window->name);
         pair = (emesh_pair){ { key->str, key->len }, { &window->floor, sizeof window->floor } };
         sub->saving++;
         emesh_state_write(lane->bus->state, lane->worker, "pos:", &pair, 1, sizeof pair, saved,
                           sub);
     }
+}
+
+/* ---- moved by an administrator ---- */
+
+static void
+collect(void *ctx, const emesh_pair *pair)
+{
+    g_ptr_array_add(ctx, g_bytes_new(pair->key.ptr, pair->key.len));
+}
+
+void
+emesh_positions_move(emesh_bus *bus, const char *store, const char *topic, const char *group,
+                     const char *partition, const emesh_start *to,
+                     void (*done)(void *ctx, int32_t code, const emesh_error *err), void *ctx)
+{
+    g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    g_autoptr(GString) all = key_new(store, topic, group, partition);
+    g_autoptr(GString) one = key_new(store, topic, group, partition != NULL ? partition : "");
+    g_autoptr(GArray) pairs = g_array_new(FALSE, FALSE, sizeof(emesh_pair));
+    emesh_pair place = { { one->str, one->len }, { to, sizeof *to } };
+
+    emesh_state_read(bus->state, "pos:", all->str, all->len, collect, old);
+    for (uint32_t i = 0; i < old->len; i++) {
+        emesh_pair gone = { { NULL, 0 }, { NULL, 0 } };
+        gone.key.ptr = g_bytes_get_data(old->pdata[i], &gone.key.len);
+        g_array_append_val(pairs, gone);
+    }
+    if (to != NULL)
+        g_array_append_val(pairs, place);
+    if (pairs->len == 0) {
+        done(ctx, EMESH_OK, NULL);
+        return;
+    }
+    emesh_state_write(bus->state, bus->main, "pos:", (const emesh_pair *)(void *)pairs->data,
+                      pairs->len, sizeof place, done, ctx);
+}
+
+typedef struct visiting {
+    void (*visit)(void *ctx, const char *store, const char *topic, const char *group,
+                  const char *partition, const emesh_start *place);
+    void *ctx;
+} visiting;
+
+static void
+visit_pair(void *ctx, const emesh_pair *pair)
+{
+    const visiting *v = ctx;
+    const char *part[4], *at = pair->key.ptr, *last = at + pair->key.len;
+    emesh_start place;
+
+    for (uint32_t i = 0; i < G_N_ELEMENTS(part); i++) {
+        const char *nul = at < last ? memchr(at, '\0', (size_t)(last - at)) : NULL;
+        if (nul == NULL)
+            return;
+        part[i] = at;
+        at = nul + 1;
+    }
+    if (place_read(pair, &place))
+        v->visit(v->ctx, part[0], part[1], part[2], part[3], &place);
+}
+
+void
+emesh_positions_each(emesh_bus *bus,
+                     void (*visit)(void *ctx, const char *store, const char *topic,
+                                   const char *group, const char *partition,
+                                   const emesh_start *place),
+                     void *ctx)
+{
+    visiting v = { visit, ctx };
+
+    emesh_state_read(bus->state, "pos:", "", 0, visit_pair, &v);
 }

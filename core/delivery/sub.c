@@ -8,14 +8,14 @@
 #include <string.h>
 
 static char *
-key_of(const emesh_bus_topic *topic, const char *group, size_t *len)
+key_of(const char *topic, const char *group, size_t *len)
 {
-    size_t g = strlen(group);
-    char *key = g_malloc(topic->name_len + g + 2);
+    size_t t = strlen(topic), g = strlen(group);
+    char *key = g_malloc(t + g + 2);
 
-    memcpy(key, topic->name, topic->name_len + 1);
-    memcpy(key + topic->name_len + 1, group, g + 1);
-    *len = topic->name_len + g + 2;
+    memcpy(key, topic, t + 1);
+    memcpy(key + t + 1, group, g + 1);
+    *len = t + g + 2;
     return key;
 }
 
@@ -46,6 +46,7 @@ emesh_delivery_lane_new(emesh_bus_lane *lane)
     delivery->lane = lane;
     delivery->subs = g_hash_table_new(key_hash, key_equal);
     delivery->alone = g_ptr_array_new();
+    delivery->changes = g_ptr_array_new();
     return delivery;
 }
 
@@ -54,6 +55,7 @@ emesh_delivery_lane_free(emesh_delivery_lane *delivery)
 {
     g_hash_table_unref(delivery->subs);
     g_ptr_array_unref(delivery->alone);
+    g_ptr_array_unref(delivery->changes);
     g_free(delivery);
 }
 
@@ -77,11 +79,21 @@ static void revoked_in_time(emesh_alarm *alarm);
 static void ask_again(emesh_alarm *alarm);
 
 emesh_sub *
+emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group)
+{
+    emesh_sub_key key;
+    g_autofree char *text = key_of(topic, group, &key.len);
+
+    key.text = text;
+    return g_hash_table_lookup(owner->subs, &key);
+}
+
+emesh_sub *
 emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
 {
     emesh_sub_key key;
     emesh_sub *sub = NULL;
-    g_autofree char *text = key_of(c->topic, c->group, &key.len);
+    g_autofree char *text = key_of(c->topic->name, c->group, &key.len);
 
     key.text = text;
     if (!c->alone)
@@ -251,7 +263,7 @@ emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why)
 {
     if (code != EMESH_OK)
         emesh_sub_failed(sub, code, why);
-    else if (sub->consumers->len > 0 && !sub->ending && !sub->pausing)
+    else if (sub->consumers->len > 0 && !sub->ending && !sub->pausing && sub->change == NULL)
         open_reader(sub);
     else
         emesh_sub_touch(sub);
@@ -308,6 +320,14 @@ static void
 after_reader(emesh_sub *sub)
 {
     sub->closed = false;
+    if (sub->change != NULL && !sub->ending && !sub->pausing) {
+        sub->state = EMESH_SUB_CHANGING;
+        emesh_change_begin(sub->change);
+        return;
+    }
+    if (sub->change != NULL)
+        emesh_change_refuse(g_steal_pointer(&sub->change),
+                            "the topic goes, or its store, or the daemon is stopping");
     if (sub->consumers->len > 0 && sub->pausing && !sub->ending) {
         sub->pausing = false;
         sub->state = EMESH_SUB_PAUSED;
@@ -326,6 +346,13 @@ after_reader(emesh_sub *sub)
     if (sub->forget)
         emesh_sub_forget_group(sub);
     sub_free(sub);
+}
+
+void
+emesh_sub_changed(emesh_sub *sub)
+{
+    sub->change = NULL;
+    after_reader(sub);
 }
 
 void
@@ -386,8 +413,8 @@ begin_windows(emesh_sub *sub)
             continue;
         window->epoch = ++sub->epochs;
         start.size = sizeof start;
-        if (sub->keeps && emesh_positions_load(sub, window, &start.position))
-            start.kind = EMESH_START_AFTER;
+        if (sub->keeps && emesh_positions_load(sub, window, &start))
+            start.size = sizeof start;
         else if (sub->alone || sub->keeps)
             start.kind = start.kind == EMESH_START_STORED ? EMESH_START_LATEST : start.kind;
         else
@@ -527,7 +554,7 @@ pump(emesh_phased *item)
         (sub->ending || sub->consumers->len == 0))
         sub->state = EMESH_SUB_OPEN; /* nobody asks for the topic any more: it ends */
     if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING ||
-        sub->state == EMESH_SUB_PAUSED)
+        sub->state == EMESH_SUB_PAUSED || sub->state == EMESH_SUB_CHANGING)
         return; /* whatever is under way comes back to here */
     if (sub->cursor != NULL) {
         begin_windows(sub);
@@ -540,7 +567,7 @@ pump(emesh_phased *item)
     }
     if (sub->consumers->len > 0)
         sub->empty_ns = 0;
-    if (sub->ending || sub->pausing || sub->cursor == NULL ||
+    if (sub->ending || sub->pausing || sub->change != NULL || sub->cursor == NULL ||
         (sub->consumers->len == 0 && !must_stay(sub) && !lingers(sub))) {
         if (emesh_stows_quiet(sub)) /* else the last result touches it again */
             close_reader(sub);

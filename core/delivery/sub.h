@@ -4,6 +4,7 @@
  * the owner's lane.
  */
 #pragma once
+#include "delivery/change.h"
 #include "delivery/delivery.h"
 #include "delivery/member.h"
 #include "delivery/window.h"
@@ -32,6 +33,7 @@ typedef enum emesh_sub_state {
     EMESH_SUB_OPEN,
     EMESH_SUB_CLOSING, /* the reader is being closed */
     EMESH_SUB_PAUSED,  /* the store is away; asks for the topic until it is back */
+    EMESH_SUB_CHANGING, /* closed, while the store moves or forgets the group's place */
 } emesh_sub_state;
 
 struct emesh_reader { /* what the store calls */
@@ -46,6 +48,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     emesh_bus_lane *home;
     emesh_member *member;
     const emesh_inst *inst;    /* the protocol's */
+    uint64_t session;          /* its id */
     uint64_t ack_timeout_ns;   /* the member's wish, 0 = none */
     uint32_t attach;
     uint32_t window_events;
@@ -85,6 +88,7 @@ struct emesh_sub {
     bool keeps;                /* core keeps the positions: plain store */
     bool ordered;              /* by key, also across redelivery */
     bool forget, ending, pausing;
+    emesh_change *change;      /* wanted, or being made */
     emesh_topic_waiter waiter; /* PAUSED */
     emesh_alarm again;         /* PAUSED: asks for the topic again */
     emesh_start start;         /* for a group that is new, or alone */
@@ -140,11 +144,16 @@ void emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail); /* y: 1
 void emesh_consumer_free(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_consumer_window(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail);
+/* [owner's lane] Into its subscription, which is made when it is the first. */
+void emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *consumer);
 /* One that leaves and has nothing open any more is taken out, and its member told. */
 void emesh_consumer_gone(emesh_bus_lane *here, emesh_consumer *consumer);
 
 /* sub.c */
 emesh_sub *emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *consumer);
+/* The one of this topic and group, or NULL. */
+emesh_sub *emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group);
+void emesh_sub_changed(emesh_sub *sub); /* sub->change is over */
 void emesh_sub_touch(emesh_sub *sub); /* the pump runs at the end of this wake-up */
 void emesh_sub_failed(emesh_sub *sub, int32_t code, const char *why);
 void emesh_sub_answer(emesh_sub *sub);
@@ -244,7 +253,18 @@ void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
 void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
-bool emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_position *out);
+/* Where the group goes on in this partition; false: it has no place yet. */
+bool emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_start *out);
+/* [main] Moves the places of a group in a topic (or in one partition of it), or forgets them. */
+void emesh_positions_move(emesh_bus *bus, const char *store, const char *topic, const char *group,
+                          const char *partition, const emesh_start *to,
+                          void (*done)(void *ctx, int32_t code, const emesh_error *err), void *ctx);
+/* [main] Every place kept here. */
+void emesh_positions_each(emesh_bus *bus,
+                          void (*visit)(void *ctx, const char *store, const char *topic,
+                                        const char *group, const char *partition,
+                                        const emesh_start *place),
+                          void *ctx);
 void emesh_positions_save(emesh_alarm *alarm);
 /* sub.c: the last of them is durable */
 void emesh_sub_saved(emesh_sub *sub);

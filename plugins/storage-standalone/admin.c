@@ -77,6 +77,7 @@ typedef struct sa_placing { /* a look-up by time on a pool thread comes first */
     uint32_t what, kind;
     uint64_t time_ms;
     uint64_t offset; /* AFTER */
+    const sa_partition *only; /* NULL: all of the topic */
 } sa_placing;
 
 static uint64_t
@@ -88,7 +89,7 @@ place_of(const sa_placing *p, sa_partition *part)
     case EMESH_START_EARLIEST:
         return atomic_load(&part->first);
     case EMESH_START_AFTER:
-        return p->offset + 1;
+        return MIN(p->offset + 1, atomic_load(&part->next)); /* nobody stands beyond the end */
     case EMESH_START_TIME:
         return sa_find_time(p->store, part, p->time_ms * 1000);
     default:
@@ -108,6 +109,8 @@ place_now(sa_placing *p)
         offsets[i] = place_of(p, parts[i]); /* may read the log: not under the lock */
     pthread_mutex_lock(&p->group->lock);
     for (uint32_t i = 0; i < n_parts; i++) {
+        if (p->only != NULL && parts[i] != p->only)
+            continue;
         sa_pair *pair = sa_pair_find(p->group, parts[i]->id);
         bool made = pair == NULL;
         if (made)
@@ -137,9 +140,12 @@ place_on_pool(emesh_task *task, int32_t code)
     place_now((sa_placing *)(void *)task);
 }
 
+static sa_partition *find_part(sa_store *store, const emesh_admin *what);
+
 static void
 place(sa_store *store, const emesh_admin *what, emesh_op *op)
 {
+    const sa_partition *only = what->partition.len > 0 ? find_part(store, what) : NULL;
     sa_topic *topic = find_topic(store, &what->topic);
     if (topic == NULL) {
         fail(store, op, EMESH_E_NOT_FOUND, "there is no topic", &what->topic);
@@ -149,11 +155,16 @@ place(sa_store *store, const emesh_admin *what, emesh_op *op)
         fail(store, op, EMESH_E_INVALID, "a group name has 1 to 249 bytes, not", &what->group);
         return;
     }
+    if (what->partition.len > 0 && only == NULL) {
+        fail(store, op, EMESH_E_NOT_FOUND, "there is no such partition of topic", &what->topic);
+        return;
+    }
     sa_placing *p = g_new0(sa_placing, 1);
     p->store = store;
     p->op = op;
     p->topic = topic;
     p->what = what->what;
+    p->only = only;
     p->kind = what->start != NULL ? what->start->kind : EMESH_START_LATEST;
     p->time_ms = what->start != NULL ? what->start->time_ms : 0;
     p->offset = what->start != NULL ? what->start->position.lo : 0;

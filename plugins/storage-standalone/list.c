@@ -15,6 +15,7 @@ typedef struct sa_listing {
     sa_store *store;
     emesh_op *op;
     char *topic, *group, *source, *id; /* what to look for, NULL = any */
+    emesh_start start;  /* count from there on; kind STORED: from the first, or where a group stands */
     GArray *rows;       /* emesh_row */
     GPtrArray *texts;   /* partition names */
     void (*make)(struct sa_listing *l);
@@ -56,6 +57,8 @@ listing(sa_store *store, const emesh_admin *what, emesh_op *op, void (*make)(sa_
     l->group = text_of(&what->group);
     l->source = text_of(&what->source);
     l->id = text_of(&what->id);
+    if (what->start != NULL)
+        l->start = *what->start;
     l->rows = g_array_new(FALSE, TRUE, sizeof(emesh_row));
     l->texts = g_ptr_array_new_with_free_func(g_free);
     store->lp->work(store->host, &l->task);
@@ -83,11 +86,32 @@ topics_of(sa_listing *l)
     return out;
 }
 
+/* Where counting begins, at least at from. */
+static uint64_t
+begin_of(const sa_listing *l, sa_partition *part, uint64_t from)
+{
+    uint64_t at = 0;
+    switch (l->start.kind) {
+    case EMESH_START_AFTER:
+        at = l->start.position.lo + 1;
+        break;
+    case EMESH_START_TIME:
+        at = sa_find_time(l->store, part, l->start.time_ms * 1000);
+        break;
+    case EMESH_START_LATEST:
+        at = atomic_load(&part->visible);
+        break;
+    default: /* EARLIEST, STORED */
+        break;
+    }
+    return MAX(from, at);
+}
+
 static emesh_row
 part_row(sa_listing *l, sa_topic *topic, sa_partition *part)
 {
     uint64_t records, bytes, shown = atomic_load(&part->shown);
-    sa_measure(l->store, part, atomic_load(&part->first), &records, &bytes);
+    sa_measure(l->store, part, begin_of(l, part, atomic_load(&part->first)), &records, &bytes);
     emesh_row row = {
         .topic = slice_of(topic->name), .first = { 0, atomic_load(&part->first) },
         .last = { 0, shown > 0 ? shown - 1 : 0 }, .count = records, .bytes = bytes,
@@ -138,12 +162,20 @@ static void
 group_row(sa_listing *l, sa_group *group, sa_topic *topic, uint32_t number)
 {
     sa_partition *part = topic->parts[number];
-    uint64_t floor = 0, done = 0;
+    uint64_t from, floor = 0, done = 0;
+    pthread_mutex_lock(&group->lock);
+    bool known = sa_pair_find(group, part->id) != NULL;
+    pthread_mutex_unlock(&group->lock);
+    if (!known)
+        return;
+    from = begin_of(l, part, atomic_load(&part->first)); /* may read: not under the lock */
     pthread_mutex_lock(&group->lock);
     sa_pair *pair = sa_pair_find(group, part->id);
     for (uint32_t i = 0; pair != NULL && i < pair->ranges.n; i++) {
-        if (pair->ranges.at[i].state == SA_RANGE_ACKED)
-            done += pair->ranges.at[i].count;
+        const sa_range *range = &pair->ranges.at[i];
+        uint64_t end = range->first + range->count, first = MAX(range->first, from);
+        if (range->state == SA_RANGE_ACKED && first < end)
+            done += end - first;
     }
     if (pair != NULL)
         floor = pair->floor;
@@ -154,7 +186,7 @@ group_row(sa_listing *l, sa_group *group, sa_topic *topic, uint32_t number)
     row.group = slice_of(group->name);
     row.partition = number_of(l, number);
     row.committed = (emesh_position){ 0, floor > 0 ? floor - 1 : 0 };
-    sa_measure(l->store, part, MAX(floor, atomic_load(&part->first)), &row.count, &row.bytes);
+    sa_measure(l->store, part, MAX(floor, from), &row.count, &row.bytes);
     row.count -= MIN(row.count, done);
     g_array_append_val(l->rows, row);
 }

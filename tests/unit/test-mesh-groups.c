@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Places of groups moved and forgotten while members come and go. Built twice: over the smallest honest
+ * store, whose positions core keeps, and, with MESH_OPTIONS, over the embedded one, which keeps its own.
+ */
+#include "bus/topic.h"
+#include "delivery/change.h"
+#include "delivery/groups.h"
+#include "harness/mesh.h"
+
+#include <string.h>
+
+#ifndef MESH_OPTIONS
+#define MESH_OPTIONS NULL
+#endif
+
+const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* of the store linked in */
+
+static mesh *
+up(const char *conf)
+{
+    return mesh_new(emesh_plugin_entry_1(0), MESH_OPTIONS, 2, conf, NULL);
+}
+
+/* ---- a change, awaited ---- */
+
+typedef struct change {
+    bool done;
+    int32_t code;
+    char *why;
+} change;
+
+static void
+changed(void *ctx, int32_t code, const char *why)
+{
+    change *c = ctx;
+
+    c->done = true;
+    c->code = code;
+    c->why = g_strdup(why);
+}
+
+static bool
+is_changed(void *ctx)
+{
+    return ((change *)ctx)->done;
+}
+
+static void
+begin_change(mesh *m, change *c, const char *topic, const char *group, const emesh_start *to)
+{
+    emesh_bus *bus = mesh_bus(m);
+    emesh_change_spec spec = { .store = bus->stores->pdata[0], .topic = topic, .group = group,
+                               .to = to };
+
+    *c = (change){ .done = false };
+    emesh_group_change(bus, &spec, changed, c);
+}
+
+static int32_t
+change_place(mesh *m, const char *topic, const char *group, const emesh_start *to)
+{
+    change c;
+
+    begin_change(m, &c, topic, group, to);
+    mesh_wait(is_changed, &c);
+    g_free(c.why);
+    return c.code;
+}
+
+static emesh_start
+start_at(uint32_t kind, uint64_t after)
+{
+    return (emesh_start){ .size = sizeof(emesh_start), .kind = kind, .position = { 0, after } };
+}
+
+typedef struct places {
+    bool done;
+    uint32_t n;
+} places;
+
+static void
+listed(void *ctx, GArray *rows)
+{
+    places *p = ctx;
+
+    p->n = rows->len;
+    p->done = true;
+}
+
+static bool
+is_listed(void *ctx)
+{
+    return ((places *)ctx)->done;
+}
+
+static uint32_t
+n_places(mesh *m, const char *group)
+{
+    places p = { .done = false };
+
+    emesh_groups_list(mesh_bus(m), &(emesh_groups_query){ .group = group }, listed, &p);
+    mesh_wait(is_listed, &p);
+    return p.n;
+}
+
+static void
+leave(mesh_client *c, mesh_sub *sub)
+{
+    mesh_unsubscribe(sub);
+    while (mesh_members(c) > 0) /* nothing tells when */
+        g_usleep(500);
+}
+
+/* ---- tests ---- */
+
+static void
+test_reset_with_a_member(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0), after = start_at(EMESH_START_AFTER, 6);
+
+    mesh_publish(c, "t", "a", 10, 50);
+    mesh_deliveries(sub, 10);
+    mesh_settle_many(sub, 0, 4, EMESH_SETTLE_DONE);
+    g_assert_cmpint(change_place(m, "t", "g", &earliest), ==, EMESH_OK);
+    mesh_deliveries(sub, 20);
+    for (uint32_t i = 0; i < 10; i++)
+        g_assert_cmpstr(mesh_delivered(sub, 10 + i), ==, mesh_delivered(sub, i));
+    mesh_settle_many(sub, 4, 6, EMESH_SETTLE_DONE); /* of before: nothing */
+    g_assert_cmpuint(mesh_stale(m), ==, 6);
+    g_assert_cmpint(change_place(m, "t", "g", &after), ==, EMESH_OK);
+    mesh_deliveries(sub, 23);
+    g_assert_cmpstr(mesh_delivered(sub, 20), ==, "a7");
+    mesh_settle_many(sub, 20, 3, EMESH_SETTLE_DONE);
+    mesh_publish(c, "t", "b", 1, 50);
+    mesh_deliveries(sub, 24);
+    g_assert_cmpstr(mesh_delivered(sub, 23), ==, "b0");
+    mesh_free(m);
+}
+
+static void
+test_reset_without_a_member(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    emesh_start after = start_at(EMESH_START_AFTER, 2), earliest = start_at(EMESH_START_EARLIEST, 0);
+
+    mesh_publish(c, "t", "a", 5, 50);
+    mesh_deliveries(sub, 5);
+    leave(c, sub);
+    while (n_places(m, "g") == 0) /* core writes them down lazily */
+        g_usleep(1000);
+    g_assert_cmpint(change_place(m, "t", "g", &after), ==, EMESH_OK);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(sub, 2);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "a3");
+    leave(c, sub);
+    g_assert_cmpint(change_place(m, "t", "g", &earliest), ==, EMESH_OK);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(sub, 5);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "a0");
+    mesh_free(m);
+}
+
+/* Members that come while a place is being moved wait, and miss nothing of what is behind it. */
+static void
+test_joining_meanwhile(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 100, true);
+    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0);
+
+    mesh_publish(c, "t", "a", 20, 50);
+    mesh_deliveries(sub, 20);
+    leave(c, sub);
+    for (uint32_t i = 0; i < 50; i++) {
+        change done;
+        mesh_sub *other;
+        begin_change(m, &done, "t", "g", &earliest);
+        other = mesh_subscribe(d, "t", "g", EMESH_SUB_SHARED, 100, true);
+        g_assert_cmpint(mesh_sub_code(other), ==, EMESH_OK);
+        mesh_wait(is_changed, &done);
+        g_assert_cmpint(done.code, ==, EMESH_OK);
+        mesh_deliveries(other, 20);
+        g_assert_cmpstr(mesh_delivered(other, 0), ==, "a0");
+        leave(d, other);
+    }
+    mesh_free(m);
+}
+
+static void
+test_forget(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
+    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0);
+    change first, second;
+
+    mesh_publish(c, "t", "a", 3, 50);
+    mesh_deliveries(sub, 3);
+    g_assert_cmpint(change_place(m, "t", "g", NULL), ==, EMESH_E_BUSY); /* a member is here */
+    leave(c, sub);
+    begin_change(m, &first, "t", "g", &earliest);
+    begin_change(m, &second, "t", "g", NULL);
+    mesh_wait(is_changed, &second);
+    mesh_wait(is_changed, &first);
+    g_assert_cmpint(first.code, ==, EMESH_OK);
+    g_assert_cmpint(second.code, ==, EMESH_E_BUSY); /* one at a time */
+    g_free(second.why);
+    g_assert_cmpint(change_place(m, "t", "g", NULL), ==, EMESH_OK);
+    g_assert_cmpuint(n_places(m, "g"), ==, 0);
+    mesh_publish(c, "t", "b", 1, 50);
+    mesh_results(c, 4);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true); /* a new group: at the end */
+    mesh_publish(c, "t", "c", 1, 50);
+    mesh_deliveries(sub, 1);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "c0");
+    mesh_free(m);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/groups/reset-with-a-member", test_reset_with_a_member);
+    g_test_add_func("/groups/reset-without-a-member", test_reset_without_a_member);
+    g_test_add_func("/groups/joining-meanwhile", test_joining_meanwhile);
+    g_test_add_func("/groups/forget", test_forget);
+    return g_test_run();
+}
