@@ -298,11 +298,11 @@ has_room(const emesh_session *s)
 int32_t
 emesh_publish_items(emesh_session *s, const emesh_publish *items, uint32_t n)
 {
-    uint32_t stride = s->inst->layout.publish;
-    uint32_t i;
+    uint32_t stride, i;
 
     if (s->closed || !s->opened_told)
         return EMESH_E_STATE;
+    stride = s->inst->layout.publish;
     for (i = 0; i < n; i++) {
         emesh_publish copy;
         const emesh_publish *item = emesh_at(items, stride, i);

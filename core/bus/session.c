@@ -107,6 +107,7 @@ emesh_session_close(emesh_session *session, uint32_t how)
     session->closed = true;
     results_drop(session);
     emesh_members_leave(session, how);
+    session->inst = NULL; /* what is still under way outlives it */
     g_queue_unlink(&session->lane->sessions, &session->in_lane);
     emesh_session_unref(session);
 }

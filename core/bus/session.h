@@ -13,7 +13,7 @@ typedef struct emesh_label {
 struct emesh_session {
     emesh_bus_lane *lane;
     emesh_loop *loop;
-    emesh_inst *inst;
+    emesh_inst *inst;            /* NULL once closed */
     void *ctx;                   /* the plugin's */
     uint64_t id;
     uint32_t refs;               /* own lane only: itself, publishes under way, queued call */

@@ -317,8 +317,11 @@ emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes)
 void
 emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t n)
 {
-    uint32_t stride = session->inst->layout.settle;
+    uint32_t stride;
 
+    if (session->closed)
+        return;
+    stride = session->inst->layout.settle;
     for (uint32_t i = 0; i < n; i++) {
         emesh_settle item;
         uint32_t place;
