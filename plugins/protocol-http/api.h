@@ -29,9 +29,12 @@ void http_who_attrs(http_request *r, http_attrs *to, bool defaults);
 /* idc, sys and pid are there, and pid is a number. NULL: fine; else the name of the bad one. */
 const char *http_who_flaw(const http_attrs *attrs);
 
+/* ---- code-subscribe.c ---- */
+void http_uri_subscribe(http_request *r, const char *rest);
+void http_uri_unsubscribe(http_request *r, const char *rest);
+
 /* ---- uri-publish.c ---- */
 void http_uri_publish(http_request *r, const char *rest);
-void http_uri_bridge(http_request *r);
 
 /* retCode for what became of a publish. */
 int http_ret_of(int32_t code, int otherwise);

@@ -7,6 +7,7 @@
 #define HTTP_HTTP_H
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/glib.h"
+#include "guard.h"
 #include <libsoup/soup.h>
 #include <stdbool.h>
 
@@ -34,9 +35,10 @@ typedef struct http_options {
     /* of push */
     uint64_t push_timeout_ns, expiry_ns;
     uint32_t push_concurrency;
+    uint64_t push_wait_ns, push_wait_max_ns;
     char *push_ca, *push_certificate, *push_key;
     bool push_verify, push_handshake;
-    GPtrArray *allow, *deny; /* http_rule, guard.h */
+    http_guard guard;
 } http_options;
 
 typedef struct http_counters { /* [any] */
@@ -80,7 +82,7 @@ struct http_lane {
     http_push *push;
     emesh_timer *sweep;
     uint32_t n_requests; /* under way */
-    emesh_op *draining;
+    emesh_op *draining, *detaching;
     uint64_t drain_until_ns;
     uint64_t log_ns; /* rations lines about connections */
     uint32_t log_said, log_left_out;

@@ -3,6 +3,7 @@
  * Life of an instance and its lanes.
  */
 #include "http.h"
+#include "push.h"
 
 #define SWEEP_NS (HTTP_SECOND / 2)
 
@@ -30,6 +31,8 @@ make_counters(http_instance *http)
                         "Connections over a limit of the listener.");
     c->lenient = metric(http, EMESH_METRIC_COUNTER, "headers_lenient",
                         "ce- headers taken as they are, for they do not decode.");
+    c->pushes = metric(http, EMESH_METRIC_COUNTER, "pushes", "Pushes that were acknowledged.");
+    c->failed = metric(http, EMESH_METRIC_COUNTER, "pushes_failed", "Pushes that were not.");
     c->connections = metric(http, EMESH_METRIC_GAUGE, "connections", "Connections that are open.");
 }
 
@@ -91,6 +94,7 @@ sweep(void *ctx)
 
     http_conns_sweep(lane, now);
     http_sessions_sweep(lane, now);
+    http_push_sweep(lane, now);
     http_lane_settle_down(lane);
     lane->http->loop->timer_set(lane->sweep, now + SWEEP_NS);
 }
@@ -101,6 +105,7 @@ lane_free(http_lane *lane)
     if (lane->sweep != NULL)
         lane->http->loop->timer_end(lane->sweep);
     http_listen_stop(lane);
+    http_push_free(lane);
     http_sessions_free(lane);
     if (lane->server != NULL) {
         soup_server_disconnect(lane->server);
@@ -130,7 +135,8 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
         g_strlcpy(err->text, error->message, sizeof err->text);
     else
         http_server_start(lane);
-    if (lane->server == NULL || lane->sweep == NULL || !http_listen_start(lane, err)) {
+    if (lane->server == NULL || lane->sweep == NULL || !http_push_start(lane) ||
+        !http_listen_start(lane, err)) {
         lane_free(lane);
         return error != NULL ? EMESH_E_CONFIG : EMESH_E_IO;
     }
@@ -140,14 +146,55 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
     return EMESH_OK;
 }
 
+/* The last job may be calling: the lane ends from the top of its loop. */
+typedef struct ending {
+    http_lane *lane;
+    emesh_op *op;
+} ending;
+
+static gboolean
+on_end(gpointer data)
+{
+    ending *e = data;
+    const emesh_host *host = e->lane->http->host;
+    emesh_op *op = e->op;
+
+    lane_free(e->lane);
+    g_free(e);
+    host->complete(host, op, EMESH_OK, NULL, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+lane_end_soon(http_lane *lane, emesh_op *op)
+{
+    ending *e = g_new(ending, 1);
+    GSource *source = g_idle_source_new();
+
+    *e = (ending){ lane, op };
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, on_end, e, NULL);
+    g_source_attach(source, lane->context);
+    g_source_unref(source);
+}
+
 void
 http_lane_settle_down(http_lane *lane)
 {
+    const emesh_host *host = lane->http->host;
     emesh_op *op = lane->draining;
-    if (op == NULL || (lane->n_requests > 0 && http_now(lane) < lane->drain_until_ns))
-        return;
-    lane->draining = NULL;
-    lane->http->host->complete(lane->http->host, op, EMESH_OK, NULL, NULL);
+    uint32_t n = lane->n_requests + (lane->push != NULL ? lane->push->n_jobs : 0);
+
+    if (op != NULL && (n == 0 || http_now(lane) >= lane->drain_until_ns)) {
+        lane->draining = NULL;
+        host->complete(host, op, EMESH_OK, NULL, NULL);
+    }
+    op = lane->detaching;
+    if (op != NULL && (lane->push == NULL || lane->push->n_jobs == 0)) {
+        lane->detaching = NULL;
+        lane->http->loop->timer_set(lane->sweep, 0);
+        lane_end_soon(lane, op);
+    }
 }
 
 static void
@@ -161,6 +208,7 @@ drain(emesh_lane *of, uint64_t deadline_ns, emesh_op *op)
     lane->drain_until_ns = now + left - left / 8;
     http_listen_stop(lane);
     http_conns_sweep(lane, now);
+    http_push_drain(lane);
     http_lane_settle_down(lane);
 }
 
@@ -173,8 +221,12 @@ detach(emesh_lane *of, emesh_op *op)
     __atomic_store_n(&http->lanes[lane->index], NULL, __ATOMIC_RELEASE);
     if (lane->draining != NULL)
         http->host->complete(http->host, lane->draining, EMESH_OK, NULL, NULL);
-    lane_free(lane);
-    http->host->complete(http->host, op, EMESH_OK, NULL, NULL);
+    lane->draining = NULL;
+    lane->is_draining = true;
+    http_listen_stop(lane);
+    http_push_cut(lane);
+    lane->detaching = op;
+    http_lane_settle_down(lane);
 }
 
 const emesh_life_ops http_life = { .size = sizeof http_life,

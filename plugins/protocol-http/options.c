@@ -32,11 +32,49 @@ read_listener(http_options *o, const emesh_config_api *config, const emesh_confi
     o->idle_ns = (uint64_t)number(config, cfg, "idle-timeout");
 }
 
+/* All lines of an option into a list. */
+static bool
+networks(GPtrArray *list, const emesh_config_api *config, const emesh_config *cfg, const char *name,
+         emesh_error *err)
+{
+    emesh_value v = { .size = sizeof v };
+    for (uint32_t i = 0; config->get(cfg, name, i, &v) == EMESH_OK; i++) {
+        g_autofree char *network = g_strndup(v.text.ptr, v.text.len);
+        g_autofree char *origin = g_strndup(v.origin.ptr, v.origin.len);
+        if (http_guard_add(list, network, origin))
+            continue;
+        err->code = EMESH_E_CONFIG;
+        g_strlcpy(err->option, name, sizeof err->option);
+        g_snprintf(err->text, sizeof err->text,
+                   "\"%s\" is no network; write 10.0.0.0/8, 192.0.2.1 or fd00::/8", network);
+        return false;
+    }
+    return true;
+}
+
+static bool
+read_push(http_options *o, const emesh_config_api *config, const emesh_config *cfg,
+          emesh_error *err)
+{
+    o->push_timeout_ns = (uint64_t)number(config, cfg, "push-timeout");
+    o->push_concurrency = (uint32_t)number(config, cfg, "push-concurrency");
+    o->push_handshake = number(config, cfg, "push-handshake") != 0;
+    o->expiry_ns = (uint64_t)number(config, cfg, "subscription-expiry");
+    o->push_ca = text(config, cfg, "push-tls-ca");
+    o->push_certificate = text(config, cfg, "push-tls-certificate");
+    o->push_key = text(config, cfg, "push-tls-key");
+    o->push_verify = number(config, cfg, "push-tls-verify") != 0;
+    o->push_wait_ns = (uint64_t)number(config, cfg, "push-reconnect-wait");
+    o->push_wait_max_ns = (uint64_t)number(config, cfg, "push-reconnect-wait-max");
+    http_guard_init(&o->guard);
+    return networks(o->guard.allow, config, cfg, "push-allow", err) &&
+           networks(o->guard.deny, config, cfg, "push-deny", err);
+}
+
 bool
 http_options_read(http_options *o, const emesh_config_api *config, const emesh_config *cfg,
                   emesh_error *err)
 {
-    (void)err;
     read_listener(o, config, cfg);
     o->max_event = (uint64_t)number(config, cfg, "max-event");
     o->max_batch = (uint32_t)number(config, cfg, "max-batch");
@@ -50,7 +88,7 @@ http_options_read(http_options *o, const emesh_config_api *config, const emesh_c
     o->cluster = text(config, cfg, "cluster");
     o->env = text(config, cfg, "env");
     o->idc = text(config, cfg, "idc");
-    return true;
+    return read_push(o, config, cfg, err);
 }
 
 void
@@ -62,4 +100,8 @@ http_options_clear(http_options *o)
     g_free(o->cluster);
     g_free(o->env);
     g_free(o->idc);
+    g_free(o->push_ca);
+    g_free(o->push_certificate);
+    g_free(o->push_key);
+    http_guard_clear(&o->guard);
 }

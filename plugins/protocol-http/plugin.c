@@ -70,13 +70,53 @@ static const emesh_option options[] = {
       .since = 1 },
     { .name = "idc",
       .value = "DEFAULT",
-      .help = "Data centre of this daemon: eventmeshidc, and eventmesh.IDC as the origin in "
-              "webhook handshakes.",
+      .help = "Data centre of this daemon: eventmeshidc; webhooks of clients in it come first, and "
+              "are asked in the name of eventmesh.IDC.",
       .type = EMESH_OPT_TEXT,
+      .since = 1 },
+    { .name = "push-timeout",
+      .value = "5s",
+      .help = "Time for a webhook to answer.",
+      .type = EMESH_OPT_DURATION,
+      .min = NS / 100,
+      .max = 600 * NS,
+      .since = 1 },
+    { .name = "push-concurrency",
+      .value = "8",
+      .help = "The most events that one webhook has without answer.",
+      .type = EMESH_OPT_INT,
+      .min = 1,
+      .max = 1024,
+      .since = 1 },
+    { .name = "push-allow",
+      .help = "Network that may be pushed to, as 10.0.0.0/8; without such a line every one may.",
+      .type = EMESH_OPT_TEXT,
+      .must = EMESH_OPT_REPEATED,
+      .since = 1 },
+    { .name = "push-deny",
+      .value = "169.254.0.0/16",
+      .help = "Network that may not be pushed to, whatever push-allow says; where clouds keep their "
+              "secrets, unless others are given.",
+      .type = EMESH_OPT_TEXT,
+      .must = EMESH_OPT_REPEATED,
+      .since = 1 },
+    { .name = "push-handshake",
+      .value = "true",
+      .help = "Ask a webhook by OPTIONS before the first push; one that names another origin than "
+              "ours is refused.",
+      .type = EMESH_OPT_BOOL,
+      .since = 1 },
+    { .name = "subscription-expiry",
+      .value = "0",
+      .help = "A webhook that neither subscribes nor sends a heartbeat for this long is forgotten; "
+              "0 is never.",
+      .type = EMESH_OPT_DURATION,
+      .max = 7 * 86400 * NS,
       .since = 1 },
 };
 
-static const emesh_option_group groups[] = { { "emesh.listen/1", "" } };
+static const emesh_option_group groups[] = { { "emesh.listen/1", "" },
+                                             { "emesh.dial/1", "push-" } };
 static const emesh_need needs[] = {
     EMESH_NEED(EMESH_CONFIG_ID, emesh_config_api, get),
     EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, timer_end),
@@ -90,6 +130,7 @@ static const emesh_need needs[] = {
 static const emesh_component component = {
     .size = sizeof component,
     .option_size = sizeof(emesh_option),
+    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE,
     .kind = EMESH_PROTOCOL_KIND,
     .name = "protocol-http",
     .summary = "EventMesh HTTP API, CloudEvents over HTTP, webhooks",

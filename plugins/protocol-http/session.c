@@ -4,6 +4,7 @@
  * the mesh has no room for waits here, a while. [lane]
  */
 #include "http.h"
+#include "push.h"
 #include "session.h"
 #include <string.h>
 
@@ -387,8 +388,24 @@ ask(emesh_lane *lane, void *session, const emesh_ask *what)
     actor->ops->ask(actor);
 }
 
+static void
+subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *err)
+{
+    (void)lane;
+    http_push_subscribed(member, code, err);
+}
+
+static void
+deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t n)
+{
+    (void)lane;
+    http_push_deliver(member, items, n);
+}
+
 const emesh_client_ops http_client = { .size = sizeof http_client,
                                        .opened = opened,
                                        .published = published,
                                        .room = room,
+                                       .subscribed = subscribed,
+                                       .deliver = deliver,
                                        .ask = ask };

@@ -10,6 +10,8 @@ static const struct {
     void (*serve)(http_request *r, const char *rest);
 } paths[] = {
     { "/eventmesh/publish", http_uri_publish },
+    { "/eventmesh/subscribe/local", http_uri_subscribe },
+    { "/eventmesh/unsubscribe/local", http_uri_unsubscribe },
 };
 
 bool
@@ -25,11 +27,4 @@ http_uri(http_request *r)
         return true;
     }
     return false;
-}
-
-void
-http_code(http_request *r)
-{
-    r->code = 0;
-    http_ret(r, 400, 2, NULL);
 }
