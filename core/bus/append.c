@@ -53,7 +53,9 @@ key_of(const emesh_pending *p)
 {
     const emesh_attr *attr;
 
-    if (p->own != NULL) /* an inbox has no partitions; dead letters go where they come */
+    if (p->own != NULL && p->own->key.len > 0)
+        return p->own->key;
+    if (p->own != NULL && p->topic->closed) /* one partition: the order is that of the writes */
         return (emesh_slice){ "", 0 };
     if (p->key != NULL)
         return (emesh_slice){ p->key, p->key_len };
@@ -62,6 +64,8 @@ key_of(const emesh_pending *p)
     attr = emesh_event_attr(p->event, "partitionkey", 12);
     if (attr != NULL && attr->value_len > 0)
         return (emesh_slice){ attr->value, attr->value_len };
+    if (p->own != NULL) /* dead letters and what was delayed go where they come */
+        return (emesh_slice){ "", 0 };
     return (emesh_slice){ p->session->key, 16 };
 }
 
@@ -175,7 +179,7 @@ count_topics(const emesh_batch *batch, uint32_t n)
         emesh_bus_topic *topic = batch->items[batch->sent + i]->topic;
         uint32_t published = 0;
         for (run = 0; i + run < n && batch->items[batch->sent + i + run]->topic == topic; run++)
-            published += batch->items[batch->sent + i + run]->own == NULL;
+            published += batch->items[batch->sent + i + run]->own == NULL && !topic->closed;
         __atomic_add_fetch(&topic->under_way, run, __ATOMIC_RELAXED);
         __atomic_add_fetch(&topic->published, published, __ATOMIC_RELAXED);
     }

@@ -16,6 +16,9 @@ struct emesh_batch { /* of one lane for one store */
 
 /* [lane] Queues a pending whose topic is known; it leaves in the APPEND phase. */
 void emesh_append_queue(emesh_bus_lane *lane, emesh_pending *pending);
+/* [lane] The same for one that is due later, in a store that cannot hold it: it goes to the ladder
+ * (ladder-in.c). */
+void emesh_append_ladder(emesh_bus_lane *lane, emesh_pending *pending, emesh_bus_topic *topic);
 /* [lane] Refuses what waits here for a topic that goes; away: its store goes, for a while. */
 void emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool away);
 /* The APPEND phase of a lane. */

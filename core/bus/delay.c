@@ -68,7 +68,8 @@ emesh_stage_delay(emesh_staged *item, emesh_why *why)
                         "an event can be delayed by 30 days at most" };
         return EMESH_E_INVALID;
     }
-    if (emesh_store_can(item->topic->store, EMESH_STORE_CAN_DELAY))
+    if (emesh_store_can(item->topic->store, EMESH_STORE_CAN_DELAY) ||
+        emesh_store_ladders(item->topic->store))
         return EMESH_OK;
     *why = (emesh_why){ EMESH_WHY_REFUSED_DELAY,
                         "the store of this topic cannot delay events" };

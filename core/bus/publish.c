@@ -182,6 +182,10 @@ pending_with_topic(emesh_bus_lane *lane, emesh_pending *p, emesh_bus_topic *topi
     }
     if (emesh_sampled(lane->notes, p->event))
         emesh_note_publish(lane, p, topic->name, EMESH_WHY_ACCEPTED, 0, NULL);
+    if (p->deliver_at_ms != 0 && emesh_store_ladders(topic->store)) {
+        emesh_append_ladder(lane, p, topic);
+        return;
+    }
     p->topic = topic;
     emesh_append_queue(lane, p);
 }

@@ -16,6 +16,7 @@ struct emesh_own_append {
     emesh_slice group;          /* for its inbox alone; else empty */
     emesh_cursor *cursor;       /* with commit: done with the append or not at all */
     emesh_commit commit;
+    emesh_slice key;            /* placement */
     uint64_t deliver_at_ms;
     uint32_t attempts;
     uint32_t level;

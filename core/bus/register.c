@@ -4,7 +4,9 @@
  * A topic is pinned to its store at first use: a conf.d that moves it is refused.
  */
 #include "bus/lane.h"
+#include "bus/own-topic.h"
 #include "bus/topic-main.h"
+#include "delivery/delivery.h"
 
 #include <string.h>
 
@@ -50,6 +52,8 @@ opening_done(void *ctx, int32_t code, const emesh_error *err, void *value)
         return;
     }
     o->topic->handle = value;
+    if (emesh_step_seconds(o->topic->name) != 0)
+        emesh_ladder_start(o->topic->store);
     opening_end(o, o->topic, EMESH_OK, NULL);
 }
 
@@ -101,11 +105,26 @@ former_home(emesh_bus *bus, const char *name, const char *home)
     return pinned->len > 0 ? g_strdup(pinned->str) : g_strdup(home);
 }
 
-#define LETTERS_MS (UINT64_C(14) * 86400 * 1000) /* dead letters are kept, unless a rule says else */
+#define DAY_MS (UINT64_C(86400) * 1000)
+
+/* What the daemon's own topics are made with, unless a rule says else. The ladder is read through by
+ * some daemon all the time; what waits there longer than a step and a week has none. */
+static void
+own_rule(const char *name, emesh_topic_rule *rule)
+{
+    if (emesh_is_closed_topic(name, strlen(name)))
+        rule->partitions = 1; /* first in, first out */
+    if (rule->retention_ms != 0 || strcmp(rule->origin, "default") != 0)
+        return;
+    if (emesh_is_letter_topic(name) || emesh_is_inbox_topic(name))
+        rule->retention_ms = 14 * DAY_MS;
+    else if (emesh_step_seconds(name) != 0)
+        rule->retention_ms = 7 * DAY_MS + emesh_step_seconds(name) * UINT64_C(1000);
+}
 
 static emesh_store *
-place(emesh_bus *bus, const char *name, size_t len, const char *home, emesh_topic_rule *rule,
-      int32_t *code, char **why)
+place(emesh_bus *bus, const char *name, const char *home, emesh_topic_rule *rule, int32_t *code,
+      char **why)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *former = NULL;
@@ -116,10 +135,10 @@ place(emesh_bus *bus, const char *name, size_t len, const char *home, emesh_topi
         *why = g_strdup("the daemon is stopping");
         return NULL;
     }
-    emesh_conf_topic(bus->conf, name, len, rule);
-    if (g_str_has_prefix(name, "%DLQ%") && rule->retention_ms == 0 &&
-        strcmp(rule->origin, "default") == 0)
-        rule->retention_ms = LETTERS_MS;
+    emesh_conf_topic(bus->conf, name, emesh_store_name_len(name), rule);
+    own_rule(name, rule);
+    if (home != NULL && emesh_is_closed_topic(name, strlen(name)))
+        rule->store = home; /* it lies where the events lie */
     if (rule->store == NULL)
         former = former_home(bus, name, home);
     store = emesh_bus_store(bus, rule->store != NULL ? rule->store : former, &error);
@@ -149,7 +168,7 @@ open_in_store(opening *o, const emesh_topic_rule *rule)
     emesh_topic_spec spec = {
         .size = sizeof spec,
         .partitions = rule->partitions,
-        .name = { t->name, t->name_len },
+        .name = { t->name, t->store_len },
         .options = o->options,
         .retention_ms = rule->retention_ms,
         .retention_bytes = rule->retention_bytes,
@@ -187,7 +206,7 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *
         g_array_append_val(o->waiters, w);
         return;
     }
-    store = place(bus, text, len, home, &rule, &code, &why);
+    store = place(bus, text, home, &rule, &code, &why);
     if (store == NULL) {
         done(ctx, NULL, code, why);
         return;
@@ -200,14 +219,16 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *
     topic->refs = 1;
     topic->name = g_steal_pointer(&text);
     topic->name_len = (uint32_t)len;
+    topic->store_len = (uint32_t)emesh_store_name_len(topic->name);
     topic->store = store;
     topic->level = rule.level != EMESH_LEVEL_TOPIC ? rule.level : store->max_level;
     topic->partitions = MAX(1u, rule.partitions);
     topic->max_event = rule.max_event;
     topic->retention_ms = rule.retention_ms;
     topic->retention_bytes = rule.retention_bytes;
+    topic->closed = emesh_is_closed_topic(topic->name, len);
     g_hash_table_insert(bus->opening, topic->name, o);
-    o->options = emesh_conf_topic_options(bus->conf, name, len, store->inst->name,
+    o->options = emesh_conf_topic_options(bus->conf, name, topic->store_len, store->inst->name,
                                           store->inst->storage.topic_options,
                                           store->inst->storage.n_topic_options,
                                           store->inst->component->option_size, &error);
@@ -287,7 +308,7 @@ closing_step(emesh_alarm *alarm)
     closing *c = (closing *)((char *)alarm - offsetof(closing, poll));
     emesh_inst *inst = c->topic->store->inst;
     emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_DELETE,
-                         .topic = { c->topic->name, c->topic->name_len } };
+                         .topic = { c->topic->name, c->topic->store_len } };
 
     uint32_t under_way = __atomic_load_n(&c->topic->under_way, __ATOMIC_ACQUIRE);
     uint64_t now = emesh_worker_now(c->bus->main);
@@ -432,10 +453,20 @@ close_topics(emesh_bus *bus, const emesh_store *store, void (*done)(void *ctx), 
     one_closed(all, EMESH_OK, NULL);
 }
 
+bool
+emesh_topic_pinned(emesh_bus *bus, const char *name, const char *store)
+{
+    g_autofree char *home = former_home(bus, name, NULL);
+
+    return g_strcmp0(home, store) == 0;
+}
+
 void
 emesh_bus_close(emesh_bus *bus, void (*done)(void *ctx), void *ctx)
 {
     bus->closing = true;
+    for (uint32_t i = 0; i < bus->stores->len; i++)
+        emesh_ladder_stop(bus->stores->pdata[i]);
     close_topics(bus, NULL, done, ctx);
 }
 

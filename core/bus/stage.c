@@ -4,12 +4,19 @@
  * the topic is, one for what needs it. Authorisation, quotas, schema and functions take their places
  * here, and only here.
  */
+#include "bus/own-topic.h"
 #include "bus/publish.h"
+#include "bus/rung.h"
 #include "event/event.h"
 
 static int32_t
 stage_topic_name(const emesh_publish *item, emesh_why *why)
 {
+    if (emesh_is_closed_topic(item->topic.ptr, item->topic.len)) {
+        *why = (emesh_why){ EMESH_WHY_REFUSED_NAME, "the delay ladder and the inboxes of groups are "
+                                                    "written by the daemon alone" };
+        return EMESH_E_DENIED;
+    }
     if (emesh_name_ok(item->topic.ptr, item->topic.len))
         return EMESH_OK;
     *why = (emesh_why){ EMESH_WHY_REFUSED_NAME,
@@ -25,6 +32,16 @@ stage_kind(const emesh_publish *item, emesh_why *why)
     *why = (emesh_why){ EMESH_WHY_REFUSED_KIND,
                         "this daemon does not route requests and replies yet" };
     return EMESH_E_UNSUPPORTED;
+}
+
+static int32_t
+stage_attributes(const emesh_publish *item, emesh_why *why)
+{
+    if (emesh_event_attr(item->event, EMESH_RUNG_ATTR, sizeof EMESH_RUNG_ATTR - 1) == NULL)
+        return EMESH_OK;
+    *why = (emesh_why){ EMESH_WHY_REFUSED_NAME,
+                        "the attribute " EMESH_RUNG_ATTR " is the daemon's own" };
+    return EMESH_E_INVALID;
 }
 
 static int32_t
@@ -60,7 +77,7 @@ stage_level(emesh_staged *item, emesh_why *why)
 typedef int32_t (*stage_early)(const emesh_publish *item, emesh_why *why);
 typedef int32_t (*stage_late)(emesh_staged *item, emesh_why *why);
 
-static const stage_early early[] = { stage_topic_name, stage_kind };
+static const stage_early early[] = { stage_topic_name, stage_attributes, stage_kind };
 static const stage_late late[] = { stage_size, stage_level, emesh_stage_delay };
 
 int32_t

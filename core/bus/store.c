@@ -3,6 +3,7 @@
  * Stores as the bus knows them, and the rules of conf.d held against what they can.
  */
 #include "bus/store.h"
+#include "delivery/delivery.h"
 
 #include <string.h>
 
@@ -55,6 +56,7 @@ emesh_bus_store_ready(emesh_bus *bus, emesh_inst *inst, const emesh_store_info *
         if ((info->levels & 1u << level) != 0)
             store->max_level = level;
     store->ready = true;
+    emesh_ladder_look(store);
 }
 
 typedef struct told { /* ready() on its way to main */

@@ -19,6 +19,7 @@ struct emesh_store {
     uint64_t under_way_bytes;   /* atomic */
     uint64_t waiting;           /* atomic: lanes (id modulo 64) whose appends the window holds */
     bool ready;                 /* [main] */
+    struct emesh_ladder *ladder; /* [main] NULL: it needs none, or not yet */
 };
 
 /* [any] What is told by ready() may change at any time. */
@@ -26,6 +27,15 @@ static inline bool
 emesh_store_can(const emesh_store *store, uint64_t can)
 {
     return (__atomic_load_n(&store->can, __ATOMIC_RELAXED) & can) != 0;
+}
+
+/* [any] Events for later lie on a ladder of topics in the store (own-topic.h), as it cannot hold
+ * them itself. One that keeps no places and reads from its end alone cannot carry it. */
+static inline bool
+emesh_store_ladders(const emesh_store *store)
+{
+    return !emesh_store_can(store, EMESH_STORE_CAN_DELAY) &&
+           emesh_store_can(store, EMESH_STORE_CAN_GROUPS | EMESH_STORE_CAN_REPLAY);
 }
 
 static inline bool

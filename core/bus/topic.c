@@ -40,7 +40,7 @@ emesh_bus_topic_unref(emesh_bus_topic *topic)
 emesh_bus_topic *
 emesh_topic_find(emesh_bus_lane *lane, const char *name, size_t len)
 {
-    char text[256]; /* names are at most 249 bytes: checked by the first stage */
+    char text[384]; /* at most 249 bytes, checked by the first stage; own ones have a mark behind */
 
     if (len >= sizeof text)
         return NULL;

@@ -9,6 +9,7 @@
 struct emesh_bus_topic {
     char *name;
     uint32_t name_len;
+    uint32_t store_len;         /* of it, the name in the store (own-topic.h) */
     uint32_t refs;              /* atomic: register, lanes, subscriptions */
     emesh_store *store;
     emesh_topic *handle;        /* the store's */
@@ -20,6 +21,7 @@ struct emesh_bus_topic {
     uint32_t under_way;         /* atomic: appends at the store */
     uint64_t published;         /* atomic, relaxed: since start */
     bool gone;                  /* [main] being deleted */
+    bool closed;                /* the daemon's own: nobody publishes or subscribes */
 };
 
 emesh_bus_topic *emesh_bus_topic_ref(emesh_bus_topic *topic);

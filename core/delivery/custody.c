@@ -43,7 +43,8 @@ look_at(emesh_sub *sub, emesh_window *window)
     uint32_t index = emesh_queue_peek(&window->order), held;
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
 
-    if (slot->state != EMESH_SLOT_OFFERED || (slot->flags & EMESH_SLOT_KEEPING) != 0)
+    if (slot->state != EMESH_SLOT_OFFERED || (slot->flags & EMESH_SLOT_KEEPING) != 0 ||
+        !emesh_slot_can_park(sub, slot))
         return;
     held = (uint32_t)(now / 1000000u) - slot->offered_ms;
     if (held >= HELD_MS && now >= sub->custody_ns) {
@@ -61,9 +62,12 @@ emesh_sub_custody(emesh_sub *sub)
 {
     uint16_t place;
 
-    if (sub->alone || sub->keeps || sub->ordered ||
-        !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
-        !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
+    if (sub->alone || sub->ordered || sub->role != NULL)
+        return;
+    if (emesh_sub_ladders(sub))
+        place = UINT16_MAX; /* its inbox is no window of this subscription */
+    else if (sub->keeps || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
+             !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
         return;
     for (uint32_t i = 0; i < sub->windows->len; i++) {
         emesh_window *window = sub->windows->pdata[i];
@@ -81,12 +85,36 @@ still(const emesh_slot *slot, emesh_position origin)
            slot->position.lo == origin.lo;
 }
 
+/* The same on a ladder: the copy has a number, and no place that could be settled. */
+static void
+taken_by_number(emesh_sub *sub, uint32_t index, emesh_position origin, emesh_position copy)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    uint16_t place = 0;
+
+    if (still(slot, origin)) {
+        char *first = emesh_slot_origin(sub, index);
+        emesh_loan_window(sub, &place);
+        sub->custody++;
+        emesh_slots_take_out(&sub->slots, sub->windows->pdata[slot->partition], copy, place);
+        emesh_loan_copy(sub, index, first);
+    } else { /* acknowledged meanwhile: nobody needs the copy */
+        emesh_tomb_add(sub->owner, copy);
+    }
+}
+
 void
 emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin, emesh_position copy)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     uint16_t place = 0;
-    emesh_window *inbox = inbox_of(sub, &place);
+    emesh_window *inbox;
+
+    if (emesh_sub_ladders(sub)) {
+        taken_by_number(sub, index, origin, copy);
+        return;
+    }
+    inbox = inbox_of(sub, &place);
 
     if (still(slot, origin) && inbox != NULL) {
         sub->custody++;
@@ -123,6 +151,18 @@ emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, cons
         slot->flags = (uint8_t)(slot->flags & ~EMESH_SLOT_KEEPING);
 }
 
+/* What the member had is its no more, and nothing is settled: the copy comes when it is due. */
+void
+emesh_custody_over(emesh_sub *sub, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if (emesh_loan_is(sub, slot))
+        emesh_loan_end(sub, index, false);
+    else
+        emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], index);
+}
+
 void
 emesh_slot_back(emesh_sub *sub, uint32_t index)
 {
@@ -131,7 +171,7 @@ emesh_slot_back(emesh_sub *sub, uint32_t index)
     if ((slot->flags & EMESH_SLOT_CUSTODY) == 0)
         emesh_slots_return(&sub->slots, index);
     else if (sub->state == EMESH_SUB_CLOSING) /* nothing more is written; its copy comes when due */
-        emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], index);
+        emesh_custody_over(sub, index);
     else /* the copy that is due later gives way to one that is due now */
         emesh_slot_park(sub, index, 0);
 }

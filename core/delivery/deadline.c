@@ -44,7 +44,7 @@ look(emesh_sub *sub, emesh_consumer *c, uint64_t now)
         emesh_consumer_close_offer(sub, slot);
         if ((slot->flags & EMESH_SLOT_CUSTODY) != 0) { /* its copy comes now */
             emesh_consumer_outcome(sub, c, slot, false);
-            emesh_slots_settle(&sub->slots, sub->windows->pdata[slot->partition], at - 1);
+            emesh_custody_over(sub, at - 1);
             continue;
         }
         if (emesh_consumer_outcome(sub, c, slot, false)) {

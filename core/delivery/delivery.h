@@ -21,6 +21,7 @@ struct emesh_delivery_lane {
     GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
     uint32_t open;          /* offers of all subscriptions here */
     GPtrArray *changes;     /* emesh_change: places of groups that are being moved or forgotten */
+    struct emesh_tombs *tombs; /* tomb.c; NULL: none yet */
 };
 
 emesh_delivery_lane *emesh_delivery_lane_new(emesh_bus_lane *lane);
@@ -38,6 +39,12 @@ void emesh_delivery_end_all(emesh_delivery_lane *delivery, void (*done)(void *ct
 /* The lane that owns a group's subscriptions in a store: where the store lives, by hash. */
 emesh_bus_lane *emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group,
                                      size_t len);
+
+/* ---- the delay ladder of a store that cannot hold events itself, ladder.c; all [main] ---- */
+/* The store is ready: its ladder is served from now on if it has one, or shares it. */
+void emesh_ladder_look(emesh_store *store);
+void emesh_ladder_start(emesh_store *store); /* a step is there */
+void emesh_ladder_stop(emesh_store *store);  /* the daemon stops */
 
 /* Service functions records() and partition(). [any] */
 void emesh_reader_records(emesh_reader *reader, const emesh_record *records, uint32_t n);

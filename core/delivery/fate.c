@@ -9,6 +9,7 @@
 #define SUSPECT_WAIT_NS UINT64_C(1000000000)
 #define SUSPECT_MOST (3 * EMESH_SLOT_SUSPECT_ONE) /* cuts until an event is a killer */
 #define ORDERED_MOST_NS (30 * UINT64_C(1000000000))
+#define ADDED_MOST 2560u /* bytes of the attribute that goes with an event through a ladder */
 #define PARK_ABOVE_NS (8u * UINT64_C(1000000000)) /* shorter waits stay in the window */
 
 const char *
@@ -46,6 +47,10 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
     emesh_slot_unfit_forget(sub, index);
     if (sub->ordered)
         emesh_order_settled(sub, index);
+    if (emesh_loan_is(sub, slot)) {
+        emesh_loan_end(sub, index, true);
+        return;
+    }
     if (!emesh_slots_settle(&sub->slots, window, index) && !committed && !sub->alone &&
         emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
         g_array_append_val(sub->commits, one);
@@ -63,17 +68,23 @@ backoff(const emesh_sub *sub, uint32_t attempts)
     return wait - wait / 5 + (uint64_t)(g_random_double() * (double)(wait / 5 * 2));
 }
 
-static bool
-can_park(const emesh_sub *sub)
+bool
+emesh_slot_can_park(const emesh_sub *sub, const emesh_slot *slot)
 {
-    return !sub->alone && !sub->ordered && emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
+    if (sub->alone || sub->ordered)
+        return false;
+    if (emesh_sub_ladders(sub)) /* an event that is too large with what is added stays here */
+        return emesh_event_size(slot->event) + ADDED_MOST <=
+               __atomic_load_n(&sub->store->max_event_bytes, __ATOMIC_RELAXED);
+    return emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
            emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY);
 }
 
 /* The store remembers how often it was tried: a restart gives no attempt away. */
 static void
-remember(emesh_sub *sub, const emesh_slot *slot)
+remember(emesh_sub *sub, uint32_t index)
 {
+    const emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     const emesh_window *window = sub->windows->pdata[slot->partition];
     emesh_commit tried = { .position = slot->position,
                            .partition = window->number,
@@ -81,7 +92,11 @@ remember(emesh_sub *sub, const emesh_slot *slot)
                            .outcome = EMESH_COMMIT_TRIED,
                            .attempts = slot->attempt };
 
-    if (!sub->alone && emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
+    if (emesh_loan_is(sub, slot)) {
+        emesh_loan_tried(sub, index);
+        return;
+    }
+    if (!sub->alone && !sub->keeps && emesh_store_can(sub->store, EMESH_STORE_CAN_ACK_EACH))
         g_array_append_val(sub->commits, tried);
 }
 
@@ -104,14 +119,14 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
         return;
     }
     wait = MAX(delay_ns, backoff(sub, slot->attempt));
-    if ((slot->flags & EMESH_SLOT_CUSTODY) != 0 || (wait > PARK_ABOVE_NS && can_park(sub))) {
+    if ((slot->flags & EMESH_SLOT_CUSTODY) != 0 || (wait > PARK_ABOVE_NS && emesh_slot_can_park(sub, slot))) {
         emesh_slot_park(sub, index, wait);
         return;
     }
     emesh_slot_stage(sub, slot, NULL,
                      cause == EMESH_CAUSE_DEADLINE ? EMESH_WHY_OVERDUE : EMESH_WHY_FAILED,
                      wait / 1000000u, error);
-    remember(sub, slot);
+    remember(sub, index);
     slot->attempt++;
     sub->retried++;
     if (!sub->ordered)
@@ -138,7 +153,7 @@ emesh_slot_suspect(emesh_sub *sub, uint32_t index)
         return;
     }
     emesh_slot_note(sub, slot, NULL, EMESH_WHY_SUSPECT, 0, NULL);
-    remember(sub, slot);
+    remember(sub, index);
     slot->attempt++;
     sub->retried++;
     if (!sub->ordered || emesh_order_failed(sub, index))

@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dead letters: the event as it was, with what happened to it in attributes of its own. They lie in
- * the topic %DLQ%GROUP. Any thread.
+ * Dead letters: the event as it was, with what happened to it in attributes of its own.
+ * [owner's lane]
  */
 #include "delivery/sub.h"
 #include "event/event.h"
 
 #include <string.h>
 
-#define PREFIX "%DLQ%"
 #define ERROR_MAX 256u
-
-char *
-emesh_letter_topic(const char *group)
-{
-    return g_strconcat(PREFIX, group, NULL);
-}
-
-bool
-emesh_letter_is(const emesh_bus_topic *topic)
-{
-    return strncmp(topic->name, PREFIX, sizeof PREFIX - 1) == 0;
-}
 
 /* What an attribute may hold: UTF-8 without control characters, not empty. */
 static char *
@@ -53,14 +40,12 @@ put(letter *l, const char *name, uint32_t type, const char *value)
 }
 
 const emesh_event *
-emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot, emesh_cause cause, const char *error)
+emesh_letter_new(const emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error)
 {
-    const emesh_window *window = sub->windows->pdata[slot->partition];
+    const emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-    g_autofree char *place =
-        g_strdup_printf("%s:%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x", window->name,
-                        slot->position.hi, slot->position.lo);
+    g_autofree char *place = emesh_slot_origin(sub, index);
     g_autofree char *attempts = g_strdup_printf("%u", slot->attempt);
     g_autofree char *words = error != NULL ? tidy(error) : NULL;
     letter l = { .n = 0 };

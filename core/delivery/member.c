@@ -177,6 +177,9 @@ refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
     *code = EMESH_E_UNAVAILABLE;
     if (lane->draining)
         return "the daemon is stopping";
+    *code = EMESH_E_DENIED;
+    if (emesh_is_closed_topic(spec->topic.ptr, spec->topic.len))
+        return "the delay ladder and the inboxes of groups are read by the daemon alone";
     *code = EMESH_E_INVALID;
     if (!emesh_name_ok(spec->topic.ptr, spec->topic.len))
         return "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";

@@ -14,6 +14,7 @@ typedef struct placing {
     emesh_start start;
     emesh_group_rule rule;
     emesh_config *options;
+    char *letters;
     int32_t code;
     char *why;
 } placing;
@@ -29,6 +30,8 @@ placed_run(emesh_job *job)
     sub->options = p->options;
     g_free((char *)(uintptr_t)sub->rule.dead_letter_store);
     sub->rule = p->rule;
+    g_free(sub->letters);
+    sub->letters = p->letters;
     sub->ordered |= p->rule.ordered != 0;
     sub->start = p->start;
     emesh_sub_placed(sub, p->code, p->why);
@@ -54,6 +57,17 @@ place_done(void *ctx, int32_t code, const emesh_error *err, void *value)
                                                 : "the store could not make the group's place");
 }
 
+/* The store of its dead letters; its own as long as the one that the rule names is not there. */
+static const emesh_store *
+letter_store(const placing *p)
+{
+    const emesh_store *store = p->rule.dead_letter_store != NULL
+                                   ? emesh_bus_store(p->bus, p->rule.dead_letter_store, NULL)
+                                   : NULL;
+
+    return store != NULL ? store : p->sub->store;
+}
+
 static void
 place_main(emesh_job *job)
 {
@@ -62,12 +76,13 @@ place_main(emesh_job *job)
     emesh_inst *inst = sub->store->inst;
     g_autoptr(GError) error = NULL;
     emesh_admin what = { .size = sizeof what, .what = EMESH_CHANGE_PLACE,
-                         .topic = { sub->topic->name, sub->topic->name_len },
+                         .topic = { sub->topic->name, sub->topic->store_len },
                          .group = { sub->group, strlen(sub->group) }, .start = &p->start };
 
     emesh_conf_group(p->bus->conf, sub->group, strlen(sub->group), &p->rule);
     p->rule.dead_letter_store = g_strdup(p->rule.dead_letter_store); /* the conf may go */
     p->rule.origin = NULL;
+    p->letters = emesh_letter_topic(letter_store(p), sub->group);
     if (sub->alone) {
         go_home(p, EMESH_OK, NULL);
         return;
@@ -146,7 +161,7 @@ emesh_sub_forget_group(emesh_sub *sub)
     f->job.run = forget_main;
     f->inst = sub->store->inst;
     f->bus = sub->owner->lane->bus;
-    f->topic = g_strdup(sub->topic->name);
+    f->topic = g_strndup(sub->topic->name, sub->topic->store_len);
     f->group = g_strdup(sub->group);
     emesh_worker_post(f->bus->main, &f->job);
 }

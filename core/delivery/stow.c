@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * PARKING, BURYING, custody: the event is written elsewhere, then its slot is settled; in one unit
- * where the store can and both lie in it. A write that fails is tried again after 1 to 60 s, for as
- * long as it takes: nothing is settled before. [owner's lane]
+ * PARKING, BURYING, custody, and the steps of a ladder: the event is written elsewhere, then its slot
+ * is settled; in one unit where the store can and both lie in it. A write that fails is tried again
+ * after 1 to 60 s, for as long as it takes: nothing is settled before. [owner's lane]
  */
 #include "bus/publish.h"
 #include "delivery/sub.h"
@@ -13,7 +13,7 @@
 #define AGAIN_MIN_NS UINT64_C(1000000000)
 #define AGAIN_MAX_NS (60 * UINT64_C(1000000000))
 
-typedef enum stow_kind { STOW_PARK, STOW_BURY, STOW_KEEP } stow_kind;
+typedef enum stow_kind { STOW_PARK, STOW_BURY, STOW_KEEP, STOW_MOVE } stow_kind;
 
 struct emesh_stow {
     emesh_own_append append;
@@ -24,10 +24,12 @@ struct emesh_stow {
     uint32_t tries;
     stow_kind kind;
     emesh_position origin; /* KEEP: of the event in its topic */
+    emesh_position copy;   /* KEEP, on a ladder: the copy's number */
     bool forgotten;        /* the slot is gone: nobody waits for it */
     bool under_way;        /* counted in sub->stowing */
     bool unit;             /* the commit goes with it */
-    char *topic;           /* of dead letters */
+    char *topic;           /* where it goes; NULL: the subscription's own */
+    char *group, *key;     /* what append's slices are of */
 };
 
 static void begin(emesh_stow *stow);
@@ -48,7 +50,9 @@ again(emesh_alarm *alarm)
 static const char *
 blocked_name(const emesh_stow *stow)
 {
-    return stow->kind == STOW_BURY ? "dead-letter-blocked" : "inbox-blocked";
+    return stow->kind == STOW_BURY   ? "dead-letter-blocked"
+           : stow->kind == STOW_MOVE ? "ladder-blocked"
+                                     : "inbox-blocked";
 }
 
 static uint32_t *
@@ -76,6 +80,8 @@ stow_free(emesh_stow *stow)
     g_ptr_array_remove_fast(sub->stows, stow);
     emesh_event_unref(stow->append.event);
     g_free(stow->topic);
+    g_free(stow->group);
+    g_free(stow->key);
     g_free(stow);
 }
 
@@ -96,7 +102,7 @@ put_off(emesh_stow *stow, const char *why)
         (*blocked(stow))++;
         emesh_sub_finding(sub, blocked_name(stow),
                           "cannot write an event to %s: %s; it stays where it is and is tried again",
-                          stow->kind == STOW_BURY ? stow->topic : "its inbox",
+                          stow->topic != NULL ? stow->topic : "its inbox",
                           why != NULL ? why : "the store did not say why");
     }
     for (uint32_t i = 1; i < stow->tries && wait < AGAIN_MAX_NS; i++)
@@ -118,17 +124,16 @@ written(emesh_own_append *append, emesh_bus_lane *lane, int32_t code, emesh_posi
         stow_free(stow);
     } else if (stow->kind == STOW_KEEP) {
         if (code == EMESH_OK)
-            emesh_custody_taken(sub, stow->index, stow->origin, position);
+            emesh_custody_taken(sub, stow->index, stow->origin,
+                                emesh_sub_ladders(sub) ? stow->copy : position);
         else
             emesh_custody_failed(sub, stow->index, stow->origin, why);
         stow_free(stow);
     } else if (code != EMESH_OK) {
         put_off(stow, why);
     } else {
-        if (stow->kind == STOW_BURY)
-            sub->buried++;
-        else
-            sub->parked++;
+        sub->buried += stow->kind == STOW_BURY;
+        sub->parked += stow->kind == STOW_PARK;
         emesh_slot_done(sub, stow->index, stow->unit);
         stow_free(stow);
     }
@@ -142,7 +147,8 @@ ride(emesh_stow *stow)
     const emesh_slot *slot = emesh_slot_at(&sub->slots, stow->index);
     const emesh_window *window = sub->windows->pdata[slot->partition];
 
-    stow->unit = !sub->alone && !sub->keeps && stow->append.topic->store == sub->store &&
+    stow->unit = !sub->alone && !sub->keeps && !emesh_loan_is(sub, slot) &&
+                 stow->append.topic->store == sub->store &&
                  emesh_store_can(sub->store, EMESH_STORE_CAN_UNIT);
     stow->append.cursor = stow->unit ? sub->cursor : NULL;
     stow->append.commit = (emesh_commit){ .position = slot->position,
@@ -192,7 +198,7 @@ begin(emesh_stow *stow)
     emesh_bus_lane *lane = sub->owner->lane;
     emesh_bus_topic *topic = sub->topic;
 
-    if (stow->kind == STOW_BURY)
+    if (stow->topic != NULL)
         topic = emesh_topic_find(lane, stow->topic, strlen(stow->topic));
     under_way(stow, true);
     if (topic != NULL) {
@@ -201,8 +207,9 @@ begin(emesh_stow *stow)
     }
     stow->waiter.ready = topic_there;
     emesh_topic_await_in(lane, stow->topic, strlen(stow->topic),
-                         sub->rule.dead_letter_store != NULL ? sub->rule.dead_letter_store
-                                                             : sub->store->inst->name,
+                         stow->kind == STOW_BURY && sub->rule.dead_letter_store != NULL
+                             ? sub->rule.dead_letter_store
+                             : sub->store->inst->name,
                          &stow->waiter);
 }
 
@@ -222,15 +229,83 @@ stow_new(emesh_sub *sub, uint32_t index, const emesh_event *event)
     return stow;
 }
 
-/* A write to the group's inbox, due after wait_ns. */
+/* ---- where an event that is due at some time goes next ---- */
+
 static void
+to_group(emesh_stow *stow, const char *group)
+{
+    stow->group = g_strdup(group);
+    stow->append.group = (emesh_slice){ stow->group, strlen(group) };
+}
+
+/* The longest step that fits, else the topic it was published to, or the inbox of its group. False:
+ * no memory for it. */
+static bool
+aim(emesh_stow *stow, const emesh_event *event, const emesh_rung *rung, uint64_t now_ms)
+{
+    const emesh_store *store = stow->sub->store;
+    bool holds = emesh_store_can(store, EMESH_STORE_CAN_DELAY);
+    bool inbox = emesh_store_can(store, EMESH_STORE_CAN_INBOX);
+    emesh_rung next = *rung;
+
+    next.ripe_ms = next.due_ms;
+    if (next.due_ms > now_ms && !holds) {
+        uint32_t step = emesh_step_for(next.due_ms - now_ms);
+        next.ripe_ms = MIN(next.due_ms, now_ms + (UINT64_C(1000) << step));
+        stow->topic = emesh_step_topic(store, step);
+        stow->append.event = emesh_rung_put(event, &next, NULL);
+        return stow->append.event != NULL;
+    }
+    stow->append.deliver_at_ms = next.due_ms > now_ms ? next.due_ms : 0;
+    if (next.group != NULL && !inbox) {
+        stow->topic = emesh_inbox_topic(store, next.group);
+        stow->append.event = emesh_rung_put(event, &next, NULL);
+        return stow->append.event != NULL;
+    }
+    stow->topic = g_strdup(next.topic);
+    stow->append.event = emesh_rung_strip(event);
+    if (next.group != NULL)
+        to_group(stow, next.group);
+    if (next.key != NULL) {
+        stow->key = g_memdup2(next.key, next.key_len);
+        stow->append.key = (emesh_slice){ stow->key, next.key_len };
+    }
+    return true;
+}
+
+/* A write to the group's inbox, due after wait_ns. False: there is no memory for it. */
+static bool
 to_inbox(emesh_stow *stow, uint64_t wait_ns)
 {
-    const char *group = stow->sub->group;
+    emesh_sub *sub = stow->sub;
+    emesh_slot *slot = emesh_slot_at(&sub->slots, stow->index);
+    uint64_t now_ms = (uint64_t)g_get_real_time() / 1000u;
+    g_autofree char *origin = NULL;
+    emesh_rung rung;
 
-    stow->append.group = (emesh_slice){ group, strlen(group) };
-    stow->append.deliver_at_ms = (uint64_t)g_get_real_time() / 1000u + wait_ns / 1000000u;
+    if (!emesh_sub_ladders(sub)) {
+        stow->append.event = emesh_event_ref(slot->event);
+        to_group(stow, sub->group);
+        stow->append.deliver_at_ms = now_ms + wait_ns / 1000000u;
+        begin(stow);
+        return true;
+    }
+    origin = emesh_slot_origin(sub, stow->index);
+    if (stow->kind == STOW_KEEP)
+        stow->copy = emesh_copy_number(sub->owner);
+    rung = (emesh_rung){ .due_ms = now_ms + wait_ns / 1000000u,
+                         .attempts = slot->attempt,
+                         .flags = slot->flags & EMESH_RECORD_FOREIGN,
+                         .copy = stow->copy,
+                         .origin = origin,
+                         .topic = sub->topic->name,
+                         .group = sub->group };
+    if (!aim(stow, slot->event, &rung, now_ms)) {
+        stow_free(stow);
+        return false;
+    }
     begin(stow);
+    return true;
 }
 
 void
@@ -240,19 +315,38 @@ emesh_slot_park(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 
     emesh_slot_note(sub, slot, NULL, EMESH_WHY_PARKED, wait_ns / 1000000u, NULL);
     slot->state = EMESH_SLOT_PARKING;
-    to_inbox(stow_new(sub, index, emesh_event_ref(slot->event)), wait_ns);
+    if (!to_inbox(stow_new(sub, index, NULL), wait_ns))
+        emesh_sub_wait(sub, index, wait_ns);
+}
+
+void
+emesh_slot_move(emesh_sub *sub, uint32_t index, const emesh_rung *rung, uint64_t now_ms)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_stow *stow = stow_new(sub, index, NULL);
+
+    stow->kind = STOW_MOVE;
+    stow->append.attempts = rung->attempts;
+    slot->state = EMESH_SLOT_PARKING;
+    if (aim(stow, slot->event, rung, now_ms)) {
+        begin(stow);
+        return;
+    }
+    stow_free(stow);
+    emesh_sub_wait(sub, index, AGAIN_MIN_NS);
 }
 
 void
 emesh_slot_keep(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 {
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
-    emesh_stow *stow = stow_new(sub, index, emesh_event_ref(slot->event));
+    emesh_stow *stow = stow_new(sub, index, NULL);
 
     slot->flags |= EMESH_SLOT_KEEPING;
     stow->kind = STOW_KEEP;
     stow->origin = slot->position;
-    to_inbox(stow, wait_ns);
+    if (!to_inbox(stow, wait_ns))
+        emesh_custody_failed(sub, index, slot->position, "no memory for the copy");
 }
 
 void
@@ -261,7 +355,7 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
     emesh_slot *slot = emesh_slot_at(&sub->slots, index);
     emesh_stow *stow;
 
-    if (emesh_letter_is(sub->topic)) { /* dead letters are never buried again */
+    if (emesh_is_letter_topic(sub->topic->name)) { /* dead letters are never buried again */
         emesh_slot_note(sub, slot, NULL, EMESH_WHY_LETTER_STAYS,
                         sub->rule.retry_wait_max_ns / 1000000u, error);
         emesh_sub_wait(sub, index, sub->rule.retry_wait_max_ns);
@@ -278,10 +372,10 @@ emesh_slot_bury(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *e
         return;
     }
     emesh_slot_note(sub, slot, NULL, (emesh_code)(EMESH_WHY_BURIED + cause), 0, error);
-    stow = stow_new(sub, index, emesh_letter_new(sub, slot, cause, error));
+    stow = stow_new(sub, index, emesh_letter_new(sub, index, cause, error));
     slot->state = EMESH_SLOT_BURYING;
     stow->kind = STOW_BURY;
-    stow->topic = emesh_letter_topic(sub->group);
+    stow->topic = g_strdup(sub->letters);
     begin(stow);
 }
 

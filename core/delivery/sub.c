@@ -56,6 +56,7 @@ emesh_delivery_lane_free(emesh_delivery_lane *delivery)
     g_hash_table_unref(delivery->subs);
     g_ptr_array_unref(delivery->alone);
     g_ptr_array_unref(delivery->changes);
+    emesh_tombs_clear(delivery);
     g_free(delivery);
 }
 
@@ -88,26 +89,17 @@ emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group)
     return g_hash_table_lookup(owner->subs, &key);
 }
 
-emesh_sub *
-emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
+static emesh_sub *
+sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, bool alone)
 {
-    emesh_sub_key key;
-    emesh_sub *sub = NULL;
-    g_autofree char *text = key_of(c->topic->name, c->group, &key.len);
+    emesh_sub *sub = g_new0(emesh_sub, 1);
 
-    key.text = text;
-    if (!c->alone)
-        sub = g_hash_table_lookup(owner->subs, &key);
-    if (sub != NULL)
-        return sub;
-    sub = g_new0(emesh_sub, 1);
     sub->owner = owner;
-    sub->topic = emesh_bus_topic_ref(c->topic);
-    sub->store = c->topic->store;
-    sub->group = g_strdup(c->group);
-    sub->alone = c->alone;
-    sub->keeps = !c->alone && !emesh_store_can(sub->store, EMESH_STORE_CAN_GROUPS);
-    sub->start = c->start;
+    sub->topic = emesh_bus_topic_ref(topic);
+    sub->store = topic->store;
+    sub->group = g_strdup(group);
+    sub->alone = alone;
+    sub->keeps = !alone && !emesh_store_can(sub->store, EMESH_STORE_CAN_GROUPS);
     sub->reader = (emesh_reader){ .sub = sub, .lane = owner->lane, .inst = sub->store->inst };
     sub->windows = g_ptr_array_new_with_free_func(emesh_window_free);
     sub->consumers = g_ptr_array_new();
@@ -123,15 +115,53 @@ emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
     sub->revoked.due = revoked_in_time;
     sub->again.due = ask_again;
     sub->pump.run = pump;
-    if (c->alone) {
+    if (alone) {
         g_ptr_array_add(owner->alone, sub);
     } else {
-        sub->key = (emesh_sub_key){ g_steal_pointer(&text), key.len };
+        sub->key.text = key_of(topic->name, group, &sub->key.len);
         g_hash_table_insert(owner->subs, &sub->key, sub);
     }
     sub->state = EMESH_SUB_PLACING;
+    return sub;
+}
+
+emesh_sub *
+emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
+{
+    emesh_sub *sub = c->alone ? NULL : emesh_sub_find(owner, c->topic->name, c->group);
+
+    if (sub != NULL)
+        return sub;
+    sub = sub_new(owner, c->topic, c->group, c->alone);
+    sub->start = c->start;
     emesh_sub_place(sub);
     return sub;
+}
+
+emesh_sub *
+emesh_sub_own(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group,
+              const emesh_sub_role *role)
+{
+    emesh_sub *sub = emesh_sub_find(owner, topic->name, group);
+
+    if (sub == NULL) {
+        sub = sub_new(owner, topic, group, false);
+        sub->role = role;
+        sub->start.kind = emesh_store_can(sub->store, EMESH_STORE_CAN_REPLAY)
+                              ? EMESH_START_EARLIEST
+                              : EMESH_START_LATEST;
+        emesh_sub_place(sub);
+    }
+    sub->users++;
+    emesh_sub_touch(sub);
+    return sub;
+}
+
+/* Does anybody want it to go on? */
+static bool
+is_wanted(const emesh_sub *sub)
+{
+    return sub->consumers->len > 0 || sub->users > 0;
 }
 
 /* Whoever waited for the reader to be closed. */
@@ -165,7 +195,12 @@ sub_free(emesh_sub *sub)
         g_ptr_array_remove_fast(sub->owner->alone, sub);
     else
         g_hash_table_remove(sub->owner->subs, &sub->key);
+    if (sub->role != NULL)
+        emesh_inbox_gone(sub);
     tell_ended(sub);
+    if (sub->loans != NULL)
+        g_hash_table_unref(sub->loans);
+    g_free(sub->letters);
     emesh_slots_clear(&sub->slots);
     g_ptr_array_unref(sub->windows);
     g_ptr_array_unref(sub->consumers);
@@ -225,7 +260,13 @@ tell_end(emesh_sub *sub, int32_t code, const char *why)
 void
 emesh_sub_failed(emesh_sub *sub, int32_t code, const char *why)
 {
-    emesh_sub_note(sub, NULL, EMESH_WHY_SUBSCRIPTION_OVER, (uint64_t)code, why);
+    if (sub->role != NULL) {
+        emesh_bus_warn(sub->owner->lane->bus, "delivery", "the daemon cannot read \"%s\": %s",
+                       sub->topic->name, why != NULL ? why : "the store did not say why");
+        sub->hurt = sub->pausing = true;
+    } else {
+        emesh_sub_note(sub, NULL, EMESH_WHY_SUBSCRIPTION_OVER, (uint64_t)code, why);
+    }
     tell_end(sub, code, why);
     emesh_sub_touch(sub);
 }
@@ -255,6 +296,7 @@ open_reader(emesh_sub *sub)
     }
     if (!sub->alone && !sub->keeps)
         emesh_sub_answer(sub); /* the place is durable: what is published now will come */
+    emesh_inbox_enter(sub);
     emesh_sub_touch(sub);
 }
 
@@ -263,7 +305,7 @@ emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why)
 {
     if (code != EMESH_OK)
         emesh_sub_failed(sub, code, why);
-    else if (sub->consumers->len > 0 && !sub->ending && !sub->pausing && sub->change == NULL)
+    else if (is_wanted(sub) && !sub->ending && !sub->pausing && sub->change == NULL)
         open_reader(sub);
     else
         emesh_sub_touch(sub);
@@ -274,6 +316,7 @@ emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why)
 /* ---- the store is away ---- */
 
 #define ASK_AGAIN_NS (500u * 1000000ull)
+#define HURT_NS (5 * UINT64_C(1000000000)) /* one of the daemon's own that failed */
 
 static void
 topic_back(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic, int32_t code,
@@ -282,7 +325,7 @@ topic_back(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *to
     emesh_sub *sub = (emesh_sub *)((char *)waiter - offsetof(emesh_sub, waiter));
 
     sub->waiter.ready = NULL;
-    if (sub->ending || sub->consumers->len == 0) {
+    if (sub->ending || !is_wanted(sub)) {
         sub->state = EMESH_SUB_OPEN; /* without a reader: the pump ends it */
         emesh_sub_touch(sub);
     } else if (topic != NULL) {
@@ -328,15 +371,19 @@ after_reader(emesh_sub *sub)
     if (sub->change != NULL)
         emesh_change_refuse(g_steal_pointer(&sub->change),
                             "the topic goes, or its store, or the daemon is stopping");
-    if (sub->consumers->len > 0 && sub->pausing && !sub->ending) {
+    if (is_wanted(sub) && sub->pausing && !sub->ending) {
         sub->pausing = false;
         sub->state = EMESH_SUB_PAUSED;
         tell_ended(sub);
-        if (!sub->owner->lane->draining)
+        if (sub->hurt)
+            emesh_worker_alarm(sub->owner->lane->worker, &sub->again,
+                               emesh_worker_now(sub->owner->lane->worker) + HURT_NS);
+        else if (!sub->owner->lane->draining)
             ask_again(&sub->again);
+        sub->hurt = false;
         return;
     }
-    if (sub->consumers->len > 0 && !sub->ending) {
+    if (is_wanted(sub) && !sub->ending) {
         sub->state = EMESH_SUB_PLACING;
         emesh_sub_place(sub);
         return;
@@ -378,6 +425,18 @@ reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
         after_reader(sub);
 }
 
+/* What one of the daemon's own lent out comes back before it goes. */
+static void
+recall(emesh_sub *sub)
+{
+    for (uint32_t i = 0; sub->role != NULL && i < sub->windows->len; i++) {
+        const emesh_window *window = sub->windows->pdata[i];
+        for (uint32_t k = 0; k < window->order.n; k++)
+            sub->role->drop(sub, window->order.at[(window->order.head + k) &
+                                                  (window->order.room - 1)]);
+    }
+}
+
 static void
 close_reader(emesh_sub *sub)
 {
@@ -388,6 +447,8 @@ close_reader(emesh_sub *sub)
     sub->state = EMESH_SUB_CLOSING;
     for (uint32_t i = 0; i < sub->consumers->len; i++)
         emesh_consumer_return_all(sub->consumers->pdata[i], false); /* before their slots go */
+    emesh_inbox_leave(sub);
+    recall(sub);
     emesh_order_clear(sub);
     for (uint32_t i = 0; i < sub->windows->len; i++)
         emesh_slots_forget(&sub->slots, sub->windows->pdata[i]);
@@ -439,7 +500,8 @@ release_windows(emesh_sub *sub, bool now)
             continue;
         for (uint32_t k = 0; k < window->order.n; k++) {
             uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
-            open += emesh_slot_at(&sub->slots, at)->state == EMESH_SLOT_OFFERED;
+            open += emesh_slot_at(&sub->slots, at)->state == EMESH_SLOT_OFFERED ||
+                    emesh_slot_at(&sub->slots, at)->state == EMESH_SLOT_LENT;
         }
         if (open > 0 && !now)
             continue;
@@ -455,28 +517,35 @@ revoked_in_time(emesh_alarm *alarm)
     release_windows((emesh_sub *)((char *)alarm - offsetof(emesh_sub, revoked)), true);
 }
 
+void
+emesh_sub_drop_slot(emesh_sub *sub, uint32_t at)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, at);
+
+    if (sub->role != NULL)
+        sub->role->drop(sub, at);
+    if (slot->state == EMESH_SLOT_OFFERED)
+        emesh_consumer_close_offer(sub, slot);
+    if (sub->ordered)
+        emesh_order_forget(sub, at);
+    emesh_slot_unfit_forget(sub, at);
+    if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
+        (slot->flags & EMESH_SLOT_KEEPING) != 0)
+        emesh_stow_forget(sub, at);
+    for (uint32_t w = 0; w < sub->waiting->len; w++)
+        if (slot->state == EMESH_SLOT_WAITING && g_array_index(sub->waiting, uint32_t, w) == at) {
+            g_array_remove_index_fast(sub->waiting, w);
+            break;
+        }
+}
+
 /* Forgets what a window held; its place in the table stays, for the slots' sake. */
 void
 emesh_sub_drop_window(emesh_sub *sub, emesh_window *window)
 {
-    for (uint32_t k = 0; k < window->order.n; k++) {
-        uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
-        emesh_slot *slot = emesh_slot_at(&sub->slots, at);
-        if (slot->state == EMESH_SLOT_OFFERED)
-            emesh_consumer_close_offer(sub, slot);
-        if (sub->ordered)
-            emesh_order_forget(sub, at);
-        emesh_slot_unfit_forget(sub, at);
-        if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
-            (slot->flags & EMESH_SLOT_KEEPING) != 0)
-            emesh_stow_forget(sub, at);
-        for (uint32_t w = 0; w < sub->waiting->len; w++)
-            if (slot->state == EMESH_SLOT_WAITING &&
-                g_array_index(sub->waiting, uint32_t, w) == at) {
-                g_array_remove_index_fast(sub->waiting, w);
-                break;
-            }
-    }
+    for (uint32_t k = 0; k < window->order.n; k++)
+        emesh_sub_drop_slot(
+            sub, window->order.at[(window->order.head + k) & (window->order.room - 1)]);
     emesh_slots_forget(&sub->slots, window);
     window->number = UINT32_MAX;
     window->revoking = false;
@@ -544,6 +613,17 @@ lingers(emesh_sub *sub)
 }
 
 static void
+take_turn(emesh_sub *sub)
+{
+    if (sub->role != NULL) {
+        sub->role->turn(sub);
+        return;
+    }
+    emesh_sub_offer(sub);
+    emesh_sub_custody(sub);
+}
+
+static void
 pump(emesh_phased *item)
 {
     emesh_sub *sub = (emesh_sub *)((char *)item - offsetof(emesh_sub, pump));
@@ -558,20 +638,20 @@ pump(emesh_phased *item)
         return; /* whatever is under way comes back to here */
     if (sub->cursor != NULL) {
         begin_windows(sub);
-        if (!draining) {
-            emesh_sub_offer(sub);
-            emesh_sub_custody(sub);
-        }
+        if (!draining)
+            take_turn(sub);
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
     if (sub->consumers->len > 0)
         sub->empty_ns = 0;
     if (sub->ending || sub->pausing || sub->change != NULL || sub->cursor == NULL ||
-        (sub->consumers->len == 0 && !must_stay(sub) && !lingers(sub))) {
+        (!is_wanted(sub) && !must_stay(sub) && !lingers(sub))) {
         if (emesh_stows_quiet(sub)) /* else the last result touches it again */
             close_reader(sub);
-    } else if (!draining)
+    } else if (!draining && sub->role != NULL)
+        emesh_sub_want_own(sub);
+    else if (!draining)
         emesh_sub_want(sub);
 }
 

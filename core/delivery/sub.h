@@ -4,6 +4,8 @@
  * the owner's lane.
  */
 #pragma once
+#include "bus/own-topic.h"
+#include "bus/rung.h"
 #include "delivery/change.h"
 #include "delivery/delivery.h"
 #include "delivery/member.h"
@@ -21,6 +23,18 @@ const char *emesh_cause_name(emesh_cause cause);
 
 typedef struct emesh_stow emesh_stow; /* stow.c */
 typedef struct emesh_order_key emesh_order_key; /* order.c */
+
+typedef struct emesh_seat emesh_seat; /* inbox.c */
+typedef struct emesh_loan emesh_loan; /* loan.c */
+
+/* A subscription of the daemon's own, which has no members: the steps of a ladder (ladder.c), the
+ * inbox of a group that is a topic (inbox.c). */
+typedef struct emesh_sub_role {
+    void (*turn)(emesh_sub *sub);                /* in place of offers */
+    void (*drop)(emesh_sub *sub, uint32_t index); /* the slot is about to be forgotten */
+    uint32_t most;                               /* slots at a time; 0 = the window of the daemon */
+    uint64_t most_bytes;
+} emesh_sub_role;
 
 typedef struct emesh_unfit { /* the protocol instance cannot carry the slot's event */
     uint32_t index;
@@ -84,6 +98,13 @@ struct emesh_sub {
     emesh_bus_topic *topic;    /* a reference */
     emesh_store *store;
     char *group;               /* "" when alone */
+    const emesh_sub_role *role; /* NULL: one of members */
+    uint32_t users;            /* with role: who wants it; it ends with the last */
+    bool hurt;                 /* with role: it failed, and is tried again after a while */
+    bool look;                 /* with role: what was put aside is looked at again */
+    emesh_seat *seat;          /* at the group's inbox, where that is a topic */
+    GHashTable *loans;         /* slot index → emesh_loan: lent out, or borrowed from the inbox */
+    char *letters;             /* its dead-letter topic */
     bool alone;                /* broadcasting: reads by itself, commits nothing */
     bool keeps;                /* core keeps the positions: plain store */
     bool ordered;              /* by key, also across redelivery */
@@ -154,10 +175,15 @@ emesh_sub *emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *consumer);
 /* The one of this topic and group, or NULL. */
 emesh_sub *emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group);
 void emesh_sub_changed(emesh_sub *sub); /* sub->change is over */
+/* One of the daemon's own, for one more user; it is made if it is not there. */
+emesh_sub *emesh_sub_own(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group,
+                         const emesh_sub_role *role);
 void emesh_sub_touch(emesh_sub *sub); /* the pump runs at the end of this wake-up */
 void emesh_sub_failed(emesh_sub *sub, int32_t code, const char *why);
 void emesh_sub_answer(emesh_sub *sub);
 void emesh_sub_drop_window(emesh_sub *sub, emesh_window *window);
+/* Ends what goes on with a slot, which is forgotten right after. */
+void emesh_sub_drop_slot(emesh_sub *sub, uint32_t index);
 emesh_window *emesh_sub_window(emesh_sub *sub, uint32_t number, uint16_t *place);
 /* place.c: on main: start rule, options, PLACE; then emesh_sub_placed on the lane */
 void emesh_sub_place(emesh_sub *sub);
@@ -219,13 +245,42 @@ void emesh_sub_custody(emesh_sub *sub);
 void emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin,
                          emesh_position copy);
 void emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why);
+void emesh_custody_over(emesh_sub *sub, uint32_t index);
 /* Offered again to whoever has credit: from the window, or by its copy. */
 void emesh_slot_back(emesh_sub *sub, uint32_t index);
 /* letter.c: the dead letter of an event; NULL: it cannot be made. Given. */
-const emesh_event *emesh_letter_new(const emesh_sub *sub, const emesh_slot *slot,
-                                    emesh_cause cause, const char *error);
-char *emesh_letter_topic(const char *group);
-bool emesh_letter_is(const emesh_bus_topic *topic); /* of dead letters */
+const emesh_event *emesh_letter_new(const emesh_sub *sub, uint32_t index, emesh_cause cause,
+                                    const char *error);
+/* fate.c: may it wait in the group's inbox? */
+bool emesh_slot_can_park(const emesh_sub *sub, const emesh_slot *slot);
+/* ladder.c: the store takes what is due later, or for one group, by topics of the daemon's own */
+bool emesh_sub_ladders(const emesh_sub *sub);
+void emesh_sub_want_own(emesh_sub *sub); /* with role */
+/* stow.c: a slot's event goes on to topic, or to the inbox of rung->group there, then is settled. */
+void emesh_slot_move(emesh_sub *sub, uint32_t index, const emesh_rung *rung, uint64_t now_ms);
+/* inbox.c: takes and leaves a seat at the inbox of the group */
+void emesh_inbox_enter(emesh_sub *sub);
+void emesh_inbox_leave(emesh_sub *sub);
+void emesh_inbox_gone(emesh_sub *inbox); /* it ends: who has a seat asks for it again */
+/* loan.c: slots of a subscription that stand for records of the group's inbox, or for a custody copy
+ * on its way there. They are in no window's order. */
+#define EMESH_LOANS (UINT32_MAX - 1) /* number of their window */
+emesh_window *emesh_loan_window(emesh_sub *sub, uint16_t *place);
+void emesh_loan_new(emesh_sub *inbox, uint32_t from, emesh_sub *to, const emesh_rung *rung);
+void emesh_loan_copy(emesh_sub *sub, uint32_t index, char *origin);  /* origin is given */
+bool emesh_loan_is(const emesh_sub *sub, const emesh_slot *slot);
+/* The borrowed slot is settled (done), or comes again. It is free after. */
+void emesh_loan_end(emesh_sub *sub, uint32_t index, bool done);
+void emesh_loans_end(emesh_sub *sub);                 /* all that it borrowed */
+void emesh_loan_recall(emesh_sub *inbox, uint32_t from); /* the lender needs it back */
+void emesh_loan_tried(emesh_sub *sub, uint32_t index);   /* attempts, for the store to remember */
+/* Where the event lay first, PARTITION:POSITION. Given. */
+char *emesh_slot_origin(const emesh_sub *sub, uint32_t index);
+/* tomb.c: copies that were acknowledged before they came; 65,536 a lane */
+emesh_position emesh_copy_number(emesh_delivery_lane *owner);
+void emesh_tomb_add(emesh_delivery_lane *owner, emesh_position copy);
+bool emesh_tomb_take(emesh_delivery_lane *owner, emesh_position copy);
+void emesh_tombs_clear(emesh_delivery_lane *owner);
 /* deadline.c */
 void emesh_offer_deadline(emesh_sub *sub, emesh_slot *slot, uint64_t wait_ns);
 void emesh_sub_overdue(emesh_alarm *alarm);

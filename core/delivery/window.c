@@ -86,9 +86,8 @@ drop_event(emesh_slots *slots, emesh_slot *slot)
     }
 }
 
-uint32_t
-emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
-                const emesh_record *record)
+static uint32_t
+add(emesh_slots *slots, uint16_t place, const emesh_record *record)
 {
     uint32_t index = slot_take(slots);
     emesh_slot *slot = emesh_slot_at(slots, index);
@@ -96,7 +95,6 @@ emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
     slot->position = record->position;
     slot->partition = place;
     slot->next = 0;
-    emesh_queue_push(&window->order, index);
     if (record->event == NULL) {
         slot->state = EMESH_SLOT_SETTLED;
         return index;
@@ -116,6 +114,25 @@ emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
     else
         slots->ready_head = index + 1;
     slots->ready_tail = index + 1;
+    return index;
+}
+
+uint32_t
+emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
+                const emesh_record *record)
+{
+    uint32_t index = add(slots, place, record);
+
+    emesh_queue_push(&window->order, index);
+    return index;
+}
+
+uint32_t
+emesh_slots_add_loose(emesh_slots *slots, uint16_t place, const emesh_record *record)
+{
+    uint32_t index = add(slots, place, record);
+
+    emesh_slot_at(slots, index)->flags |= EMESH_SLOT_LOOSE;
     return index;
 }
 
@@ -194,7 +211,7 @@ emesh_slots_settle(emesh_slots *slots, emesh_window *window, uint32_t index)
     emesh_slot *slot = emesh_slot_at(slots, index);
 
     drop_event(slots, slot);
-    if ((slot->flags & EMESH_SLOT_CUSTODY) != 0) {
+    if ((slot->flags & (EMESH_SLOT_CUSTODY | EMESH_SLOT_LOOSE)) != 0) {
         slot_free(slots, index);
         return false;
     }
@@ -237,6 +254,37 @@ unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, uint16_t place)
         }
     }
     *tail = last;
+}
+
+/* One slot out of a ready list. False: it is not there. */
+static bool
+unlink_one(emesh_slots *slots, uint32_t *head, uint32_t *tail, uint32_t index)
+{
+    uint32_t before = 0;
+
+    for (uint32_t *at = head; *at != 0; at = &emesh_slot_at(slots, *at - 1)->next) {
+        if (*at == index + 1) {
+            *at = emesh_slot_at(slots, index)->next;
+            if (*tail == index + 1)
+                *tail = before;
+            slots->ready--;
+            return true;
+        }
+        before = *at;
+    }
+    return false;
+}
+
+void
+emesh_slots_free_loose(emesh_slots *slots, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(slots, index);
+
+    if (slot->state == EMESH_SLOT_READY &&
+        !unlink_one(slots, &slots->returned_head, &slots->returned_tail, index))
+        unlink_one(slots, &slots->ready_head, &slots->ready_tail, index);
+    drop_event(slots, slot);
+    slot_free(slots, index);
 }
 
 void

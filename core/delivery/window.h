@@ -25,6 +25,7 @@ typedef enum emesh_slot_state {
     EMESH_SLOT_WAITING,
     EMESH_SLOT_PARKING,
     EMESH_SLOT_BURYING,
+    EMESH_SLOT_LENT, /* of an inbox that is a topic: the members' subscription has it */
     EMESH_SLOT_SETTLED,
 } emesh_slot_state;
 
@@ -47,6 +48,7 @@ typedef struct emesh_slot {
     uint8_t flags;             /* EMESH_RECORD_FOREIGN, EMESH_SLOT_* */
 } emesh_slot;
 
+#define EMESH_SLOT_LOOSE 0x02u   /* in no window's order: borrowed from an inbox that is a topic */
 #define EMESH_SLOT_SUSPECT 0x0cu /* how many sessions were cut while it was their oldest */
 #define EMESH_SLOT_SUSPECT_ONE 0x04u
 #define EMESH_SLOT_CUSTODY 0x10u /* OFFERED, outside the window: a copy lies in the inbox */
@@ -87,6 +89,10 @@ emesh_slot *emesh_slot_at(const emesh_slots *slots, uint32_t index);
 /* A READY slot at the end of window (event takes a reference), or a settled one for a hole. */
 uint32_t emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
                          const emesh_record *record);
+/* The same in no window's order. */
+uint32_t emesh_slots_add_loose(emesh_slots *slots, uint16_t place, const emesh_record *record);
+/* Forgets one of those, whatever its state. */
+void emesh_slots_free_loose(emesh_slots *slots, uint32_t index);
 /* Next to be offered: what was given back first. 0 = none, else 1 + index; it leaves the list. */
 uint32_t emesh_slots_pop_ready(emesh_slots *slots);
 /* It could not be offered: it is the next again. */
