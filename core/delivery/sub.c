@@ -631,7 +631,7 @@ pump(emesh_phased *item)
     bool draining = sub->owner->lane->draining;
 
     if (sub->state == EMESH_SUB_PAUSED && draining && sub->waiter.ready == NULL &&
-        (sub->ending || sub->consumers->len == 0))
+        (sub->ending || !is_wanted(sub)))
         sub->state = EMESH_SUB_OPEN; /* nobody asks for the topic any more: it ends */
     if (sub->state == EMESH_SUB_PLACING || sub->state == EMESH_SUB_CLOSING ||
         sub->state == EMESH_SUB_PAUSED || sub->state == EMESH_SUB_CHANGING)
