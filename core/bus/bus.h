@@ -39,6 +39,8 @@ struct emesh_bus {
     uint32_t n_lanes;
     pthread_mutex_t lanes_lock;   /* of adding a lane */
     uint64_t queue_bytes;         /* atomic: accepted, not yet answered by a store */
+    uint64_t window_slots;        /* atomic: of all subscriptions */
+    uint64_t window_bytes;
     bool closing;                 /* [main] no new topic is opened */
     bool draining;                /* under lanes_lock: lanes made now refuse from the start */
     struct drain *drain;          /* [main] under way */

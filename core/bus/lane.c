@@ -51,6 +51,7 @@ emesh_bus_lane_new(emesh_bus *bus, emesh_worker *worker)
     lane->result_item.run = emesh_session_tell_all;
     lane->deadlines.due = publish_deadlines;
     lane->notes = emesh_notes_new(bus->journal, worker);
+    lane->queue_room.due = emesh_publish_look;
     lane->delivery = emesh_delivery_lane_new(lane);
     return lane;
 }

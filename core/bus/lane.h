@@ -39,6 +39,7 @@ struct emesh_bus_lane {
     uint64_t next_session;
     emesh_alarm deadlines;       /* publishes with a deadline */
     GQueue with_deadline;
+    emesh_alarm queue_room;      /* sessions wait for room in the daemon's queue */
     uint32_t publishing;         /* accepted from sessions and not yet answered */
     bool draining;               /* before a stop: no publish is accepted, no event offered */
     emesh_delivery_lane *delivery;

@@ -288,6 +288,14 @@ refuse_newer(emesh_session *s, const emesh_publish *item, int32_t code)
     emesh_session_result(s, item->cookie, code, 0, "a newer kind of publish than this host");
 }
 
+#define LOOK_AGAIN_NS 1000000u
+
+static bool
+queue_is_full(const emesh_bus *bus)
+{
+    return __atomic_load_n(&bus->queue_bytes, __ATOMIC_RELAXED) >= bus->limits.append_queue;
+}
+
 static bool
 has_room(const emesh_session *s)
 {
@@ -295,8 +303,32 @@ has_room(const emesh_session *s)
 
     return s->unacked < bus->limits.publisher_events &&
            (s->unacked == 0 || s->unacked_bytes < bus->limits.publisher_bytes) &&
-           (s->unacked == 0 ||
-            __atomic_load_n(&bus->queue_bytes, __ATOMIC_RELAXED) < bus->limits.append_queue);
+           !queue_is_full(bus);
+}
+
+/* The queue of the whole daemon was full, and a session with nothing under way hears of no result. */
+void
+emesh_publish_look(emesh_alarm *alarm)
+{
+    emesh_bus_lane *lane = (emesh_bus_lane *)((char *)alarm - offsetof(emesh_bus_lane, queue_room));
+
+    if (queue_is_full(lane->bus)) {
+        emesh_worker_alarm(lane->worker, alarm, emesh_worker_now(lane->worker) + LOOK_AGAIN_NS);
+        return;
+    }
+    for (GList *l = lane->sessions.head; l != NULL; l = l->next)
+        room_check(l->data);
+}
+
+static void
+await_room(emesh_session *s)
+{
+    emesh_bus_lane *lane = s->lane;
+
+    s->room_wanted = true;
+    if (s->unacked == 0 && lane->queue_room.place == 0)
+        emesh_worker_alarm(lane->worker, &lane->queue_room,
+                           emesh_worker_now(lane->worker) + LOOK_AGAIN_NS);
 }
 
 int32_t
@@ -313,7 +345,7 @@ emesh_publish_items(emesh_session *s, const emesh_publish *items, uint32_t n)
         int32_t code = EMESH_OK;
 
         if (!has_room(s)) {
-            s->room_wanted = true;
+            await_room(s);
             break;
         }
         if (stride != sizeof copy) {

@@ -44,6 +44,8 @@ struct emesh_pending {
     bool answered;              /* a deadline told the session already */
 };
 
+/* Of a lane: its sessions wait for room in the daemon's queue. */
+void emesh_publish_look(emesh_alarm *alarm);
 int32_t emesh_publish_items(emesh_session *session, const emesh_publish *items, uint32_t n);
 /* [lane] Queues an append of the daemon's own. */
 void emesh_own_append_queue(emesh_bus_lane *lane, emesh_own_append *append);

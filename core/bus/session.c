@@ -82,6 +82,7 @@ emesh_session_unref(emesh_session *session)
     if (--session->refs > 0)
         return;
     g_ptr_array_unref(session->members);
+    emesh_credit_unref(session->credit);
     g_array_unref(session->labels);
     g_free(session->results);
     g_free(session->peer);

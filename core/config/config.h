@@ -176,8 +176,13 @@ typedef struct emesh_daemon_options {
     uint64_t session_memory;   /* bytes, buffers of all connections, 512 MiB */
     uint32_t window_events;    /* of one partition, 4096 */
     uint64_t window_bytes;     /* 16 MiB */
-    uint32_t credit_events;    /* of one session's subscription, most, 1024 */
+    uint64_t total_window_events; /* of the whole daemon, 1000000 */
+    uint64_t total_window_bytes;  /* 256 MiB */
+    uint32_t credit_events;    /* of one session, most, 1024 */
     uint64_t credit_bytes;     /* 4 MiB */
+    uint32_t turn_events;      /* of one subscription in one wake-up, 64 */
+    uint64_t turn_bytes;       /* 64 KiB */
+    uint64_t turn_ns;          /* 200 us */
     uint64_t drain_timeout_ns; /* at a stop, for acknowledgements; 30 s */
 } emesh_daemon_options;
 /* The option table of [daemon], for check, dump and the man page. */

@@ -92,7 +92,7 @@ see_members(groups *g, const emesh_sub *sub)
                        .state = state_of(c),
                        .broadcast = sub->alone,
                        .open = c->open_events,
-                       .credit = emesh_consumer_credit(sub, c),
+                       .credit = emesh_consumer_credit(c),
                        .window = c->window_events };
         g_ptr_array_add(g->members, m);
     }

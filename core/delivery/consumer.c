@@ -73,6 +73,7 @@ emesh_consumer_free(emesh_bus_lane *here, const emesh_mail *mail)
 
     (void)here;
     emesh_bus_topic_unref(c->topic);
+    emesh_credit_unref(c->credit);
     g_free(c->group);
     g_free(c);
 }

@@ -15,13 +15,89 @@
 #define PROBE_NS UINT64_C(1000000000)
 #define PROBE_MAX_NS (60 * UINT64_C(1000000000))
 
-uint32_t
-emesh_consumer_credit(const emesh_sub *sub, const emesh_consumer *c)
+emesh_credit *
+emesh_credit_new(uint32_t most)
 {
-    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
-    uint32_t credit = c->credit != 0 ? c->credit : FIRST_CREDIT;
+    emesh_credit *credit = g_new0(emesh_credit, 1);
 
-    return MIN(MIN(c->window_events, limits->credit_events), credit);
+    credit->refs = 1;
+    credit->events = MAX(1u, MIN(FIRST_CREDIT, most));
+    return credit;
+}
+
+emesh_credit *
+emesh_credit_ref(emesh_credit *credit)
+{
+    __atomic_add_fetch(&credit->refs, 1, __ATOMIC_RELAXED);
+    return credit;
+}
+
+void
+emesh_credit_unref(emesh_credit *credit)
+{
+    if (credit != NULL && __atomic_sub_fetch(&credit->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        g_free(credit);
+}
+
+void
+emesh_consumer_charge(emesh_consumer *c, uint32_t bytes)
+{
+    c->open_events++;
+    c->open_bytes += bytes;
+    __atomic_add_fetch(&c->credit->open, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&c->credit->bytes, bytes, __ATOMIC_RELAXED);
+}
+
+void
+emesh_consumer_uncharge(emesh_consumer *c, uint32_t bytes)
+{
+    c->open_events--;
+    c->open_bytes -= bytes;
+    __atomic_sub_fetch(&c->credit->open, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&c->credit->bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* One subscription of a session must not starve beside another that takes all: an equal part is its
+ * own whatever the others have, so what is over goes by who has acknowledged. For the while that a
+ * subscription begins beside others the session may have more than its credit, twice at most. */
+static inline uint32_t
+room_of(const emesh_consumer *c)
+{
+    uint32_t credit = __atomic_load_n(&c->credit->events, __ATOMIC_RELAXED);
+    uint32_t most = MIN(credit, c->window_events), members, open, room;
+
+    if (c->open_events >= most) /* its part is no larger */
+        return 0;
+    members = __atomic_load_n(&c->credit->members, __ATOMIC_RELAXED);
+    if (members <= 1)
+        return most - c->open_events;
+    open = __atomic_load_n(&c->credit->open, __ATOMIC_RELAXED);
+    room = MAX(MAX(1u, credit / members), c->open_events) - c->open_events;
+    room = MAX(room, MAX(credit, open) - open);
+    return MIN(room, most - c->open_events);
+}
+
+uint32_t
+emesh_consumer_credit(const emesh_consumer *c)
+{
+    return MIN(__atomic_load_n(&c->credit->events, __ATOMIC_RELAXED), c->window_events);
+}
+
+uint32_t
+emesh_consumer_room(const emesh_consumer *c)
+{
+    return room_of(c);
+}
+
+/* One event is let through, however large. */
+static inline bool
+has_room(const emesh_sub *sub, const emesh_consumer *c)
+{
+    if (c->open_events == 0)
+        return c->window_events > 0;
+    return room_of(c) > 0 && c->open_bytes < c->window_bytes &&
+           __atomic_load_n(&c->credit->bytes, __ATOMIC_RELAXED) <
+               sub->owner->lane->bus->limits.credit_bytes;
 }
 
 static bool
@@ -47,14 +123,9 @@ emesh_sub_probe(emesh_alarm *alarm)
 bool
 emesh_consumer_has_credit(emesh_sub *sub, emesh_consumer *c, uint64_t now)
 {
-    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
     uint64_t until = MAX(c->probe_ns, sub->calm_ns);
 
-    if (c->leaving || !c->answered || c->sole ||
-        (c->open_events > 0 && (c->open_events >= emesh_consumer_credit(sub, c) ||
-                                c->open_bytes >= MIN(c->window_bytes, limits->credit_bytes))))
-        return false;
-    if (c->window_events == 0)
+    if (c->leaving || !c->answered || c->sole || !has_room(sub, c))
         return false;
     if (until > now) {
         wake_at(sub, until);
@@ -78,12 +149,16 @@ static void
 follow(const emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot, uint32_t now_ms)
 {
     const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
-    uint32_t took = now_ms - slot->offered_ms, credit = c->credit != 0 ? c->credit : FIRST_CREDIT;
+    uint32_t took = now_ms - slot->offered_ms;
+    uint32_t credit = __atomic_load_n(&c->credit->events, __ATOMIC_RELAXED), now = credit;
 
     if (took > TARDY_MS)
-        c->credit = MAX(1u, credit / 2);
-    else if (took <= QUICK_MS && c->open_events + 1 >= credit / 2) /* it makes use of it */
-        c->credit = MIN(credit * 2, MAX(1u, limits->credit_events));
+        now = MAX(1u, credit / 2);
+    else if (took <= QUICK_MS && /* and it makes use of it */
+             __atomic_load_n(&c->credit->open, __ATOMIC_RELAXED) + 1 >= credit / 2)
+        now = MIN(credit * 2, MAX(1u, limits->credit_events));
+    if (now != credit) /* of two lanes that do so at once one is overlooked: no harm */
+        __atomic_store_n(&c->credit->events, now, __ATOMIC_RELAXED);
 }
 
 static bool

@@ -28,6 +28,7 @@ member_free(emesh_member *m)
     g_free(m->items);
     session->members->pdata[m->attach] = NULL;
     session->n_members--;
+    __atomic_sub_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
     emesh_bus_topic_unref(m->topic);
     g_free(m->topic_name);
     g_free(m->group);
@@ -157,6 +158,7 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
     c->attach = m->attach;
     c->inst = m->session->inst;
     c->session = m->session->id;
+    c->credit = emesh_credit_ref(m->session->credit);
     c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
     c->ack_timeout_ns = m->ack_timeout_ns;
     c->window_events = m->window_events;
@@ -233,6 +235,9 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     }
     m->session = session;
     emesh_session_ref(session);
+    if (session->credit == NULL)
+        session->credit = emesh_credit_new(session->lane->bus->limits.credit_events);
+    __atomic_add_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
     m->ctx = ctx;
     m->call.run = tell;
     m->topic_name = g_strndup(spec.topic.ptr, MIN(spec.topic.len, 249u));

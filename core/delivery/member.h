@@ -8,6 +8,18 @@
 
 typedef struct emesh_consumer emesh_consumer; /* sub.h: its other end */
 
+/* What all subscriptions of a session have open together, wherever their owners live; all atomic. */
+typedef struct emesh_credit {
+    uint32_t refs;
+    uint32_t members; /* subscriptions that share it */
+    uint32_t events;  /* it may have so many; grows and shrinks with its acknowledgements */
+    uint32_t open;    /* un-acked */
+    uint64_t bytes;   /* of them */
+} emesh_credit;
+emesh_credit *emesh_credit_new(uint32_t most);
+emesh_credit *emesh_credit_ref(emesh_credit *credit);
+void emesh_credit_unref(emesh_credit *credit); /* NULL is fine */
+
 struct emesh_member {
     emesh_session *session;
     void *ctx;                  /* the plugin's */

@@ -37,7 +37,7 @@ pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index, const emesh_consume
 
     for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
         emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
-        if (c != emptied && better(c, best, slot) && may_have(sub, c, slot, index) &&
+        if (c->open_events < c->window_events && c != emptied && better(c, best, slot) && may_have(sub, c, slot, index) &&
             emesh_consumer_has_credit(sub, c, now))
             best = c;
     }
@@ -63,9 +63,8 @@ link_open(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     else
         c->open_head = index + 1;
     c->open_tail = index + 1;
-    c->open_events++;
     sub->owner->open++;
-    c->open_bytes += slot->bytes;
+    emesh_consumer_charge(c, slot->bytes);
 }
 
 void
@@ -81,9 +80,8 @@ emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
         emesh_slot_at(&sub->slots, slot->next - 1)->prev = slot->prev;
     else
         c->open_tail = slot->prev;
-    c->open_events--;
     sub->owner->open--;
-    c->open_bytes -= slot->bytes;
+    emesh_consumer_uncharge(c, slot->bytes);
     c->sole = false;
     if (sub->ordered)
         emesh_order_closed(sub, slot);
@@ -128,6 +126,8 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
         emesh_order_offered(sub, index, c);
     sub->delivered++;
     emesh_slot_stage(sub, slot, c, EMESH_WHY_OFFERED, 0, NULL);
+    sub->turn_events++;
+    sub->turn_bytes -= slot->bytes;
     mail = emesh_mail_to(sub->owner->lane, c->home, emesh_member_offer, c->member);
     mail->event = emesh_event_ref(slot->event);
     mail->id = (uint64_t)c->attach << 52 | (uint64_t)index << 32 | slot->epoch;
@@ -161,20 +161,67 @@ may_wait(const emesh_sub *sub, const emesh_slot *slot, uint32_t index)
            emesh_slot_fits_any(sub, slot, index);
 }
 
-/* In order, while somebody has credit. What only some protocols can carry does not hold up what is
- * behind it. */
+/* ---- turns: what one subscription may take of a wake-up, so that the others wait no longer ---- */
+
+#define LOOK_AT_CLOCK 16u /* every so many events */
+
+static void
+turn_begin(emesh_sub *sub)
+{
+    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
+    uint64_t now = emesh_worker_now(sub->owner->lane->worker);
+
+    if (sub->turn_ns == now) /* the wake-up's instant: it had its turn, or part of it */
+        return;
+    sub->turn_ns = now;
+    sub->turn_until_us = g_get_monotonic_time() + (int64_t)(limits->turn_ns / 1000u);
+    sub->turn_events = 0;
+    /* what an event was too large by comes off the next turns */
+    sub->turn_bytes = MIN(sub->turn_bytes + (int64_t)limits->turn_bytes,
+                          (int64_t)limits->turn_bytes);
+}
+
+static bool
+turn_over(emesh_sub *sub)
+{
+    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
+
+    if (sub->turn_events >= limits->turn_events || sub->turn_bytes <= 0)
+        return true;
+    if (sub->turn_events % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 &&
+        g_get_monotonic_time() > sub->turn_until_us) {
+        sub->turn_events = limits->turn_events;
+        return true;
+    }
+    return false;
+}
+
+void
+emesh_sub_next_turn(emesh_alarm *alarm)
+{
+    emesh_sub_touch((emesh_sub *)((char *)alarm - offsetof(emesh_sub, next_turn)));
+}
+
+/* In order, while somebody has credit and the turn lasts. What only some protocols can carry does not
+ * hold up what is behind it. */
 void
 emesh_sub_offer(emesh_sub *sub)
 {
     g_autoptr(GArray) aside = NULL;
     const emesh_consumer *emptied = NULL;
 
+    turn_begin(sub);
     while (sub->slots.ready > 0) {
         uint32_t index = emesh_slots_pop_ready(&sub->slots) - 1;
         emesh_slot *slot = emesh_slot_at(&sub->slots, index);
         bool suspect = (slot->flags & EMESH_SLOT_SUSPECT) != 0;
         emesh_consumer *c, *only = NULL;
 
+        if (turn_over(sub)) {
+            emesh_slots_unpop(&sub->slots, index);
+            emesh_worker_alarm(sub->owner->lane->worker, &sub->next_turn, sub->turn_ns);
+            break;
+        }
         if (emesh_slot_expired(sub, index))
             continue;
         if (sub->ordered && emesh_order_may(sub, index, &only) == EMESH_ORDER_HELD)
@@ -204,35 +251,82 @@ emesh_sub_offer(emesh_sub *sub)
         emesh_slots_return(&sub->slots, g_array_index(aside, uint32_t, i));
 }
 
-/* Asks the store for what the members could take now and half as much again, within the window. What
- * was asked for and has not come is remembered as records and as bytes: of large events the bytes run
- * out long before the records do. */
+/* ---- how much is read ahead ---- */
+
+#define GUARANTEED 64u            /* slots of each subscription, however many all others have */
+#define GUARANTEED_BYTES 65536u
+#define BITE 256u                 /* most records asked for at once: reading is part of the turn */
+
+/* What this subscription has in memory, in the daemon's sum. */
 void
-emesh_sub_want(emesh_sub *sub)
+emesh_sub_count(emesh_sub *sub)
 {
-    const emesh_daemon_options *limits = &sub->owner->lane->bus->limits;
-    uint32_t max = MIN(limits->window_events, 1u << EMESH_SLOT_BITS);
-    uint64_t credit = 0, now = emesh_worker_now(sub->owner->lane->worker);
-    int64_t have, records, bytes;
+    emesh_bus *bus = sub->owner->lane->bus;
+
+    if (sub->slots.used != sub->counted) {
+        __atomic_add_fetch(&bus->window_slots, (uint64_t)sub->slots.used - sub->counted,
+                           __ATOMIC_RELAXED);
+        sub->counted = sub->slots.used;
+    }
+    if (sub->slots.bytes != sub->counted_bytes) {
+        __atomic_add_fetch(&bus->window_bytes, sub->slots.bytes - sub->counted_bytes,
+                           __ATOMIC_RELAXED);
+        sub->counted_bytes = sub->slots.bytes;
+    }
+}
+
+static uint64_t
+left(uint64_t most, uint64_t have, uint64_t least, uint64_t mine)
+{
+    uint64_t spare = most > have ? most - have : 0;
+
+    return MAX(spare, least > mine ? least - mine : 0);
+}
+
+static uint32_t
+takes(emesh_sub *sub, uint32_t max)
+{
+    uint64_t now = emesh_worker_now(sub->owner->lane->worker), credit = 0;
 
     for (uint32_t i = 0; i < sub->consumers->len && credit < max; i++) {
         emesh_consumer *c = sub->consumers->pdata[i];
         if (emesh_consumer_has_credit(sub, c, now))
-            credit += MAX(emesh_consumer_credit(sub, c), c->open_events) - c->open_events;
+            credit += emesh_consumer_room(c);
     }
-    if (credit == 0 || sub->slots.bytes >= limits->window_bytes)
+    return (uint32_t)MIN(credit + credit / 2, max);
+}
+
+/* Asks the store for what the members could take now and half as much again, within the window and
+ * the daemon's sum of all windows. What was asked for and has not come is remembered as records and
+ * as bytes; the bytes are what so many records of the size of the last ones have, and twice that, as
+ * what is asked for is not counted in the sum before it comes. */
+void
+emesh_sub_want(emesh_sub *sub)
+{
+    const emesh_bus *bus = sub->owner->lane->bus;
+    const emesh_daemon_options *limits = &bus->limits;
+    uint32_t max = MIN(limits->window_events, 1u << EMESH_SLOT_BITS), credit;
+    uint64_t slots = __atomic_load_n(&bus->window_slots, __ATOMIC_RELAXED);
+    uint64_t total = __atomic_load_n(&bus->window_bytes, __ATOMIC_RELAXED);
+    int64_t have = (int64_t)sub->slots.ready + sub->asked, records, bytes;
+
+    if (sub->slots.bytes >= limits->window_bytes || (credit = takes(sub, max)) == 0)
         return;
-    credit = MIN(credit + credit / 2, max);
-    have = (int64_t)sub->slots.ready + sub->asked;
     records = MIN((int64_t)credit - have, (int64_t)max - sub->slots.used - sub->asked);
-    if (records < 0 || (records < (int64_t)credit / 4 && have > 0))
+    records = MIN(records, (int64_t)left(limits->total_window_events, slots, GUARANTEED,
+                                         sub->slots.used + sub->asked));
+    records = MIN(records, (int64_t)BITE);
+    if (records < 0 || (records < MIN((int64_t)credit / 4, (int64_t)BITE / 4) && have > 0))
         records = 0; /* a bigger bite soon is cheaper than many small ones */
-    bytes = (int64_t)limits->window_bytes - (int64_t)sub->slots.bytes - sub->asked_bytes;
-    if (bytes < 0)
-        bytes = 0;
-    if (records == 0 && (sub->asked == 0 || bytes == 0 ||
-                         (sub->asked_bytes > 0 && bytes < (int64_t)limits->window_bytes / 4)))
+    if (records == 0 && (sub->asked == 0 || sub->asked_bytes > 0))
         return;
+    bytes = MAX((int64_t)GUARANTEED_BYTES, (records + sub->asked) * 2 * (int64_t)sub->mean_bytes);
+    bytes = MIN(bytes, (int64_t)(limits->window_bytes - sub->slots.bytes));
+    bytes = MIN(bytes, (int64_t)left(limits->total_window_bytes, total, GUARANTEED_BYTES,
+                                     sub->slots.bytes));
+    if (bytes <= 0) /* of records without bytes the store would bring one */
+        return;
+    bytes = MAX(bytes - sub->asked_bytes, 0);
     sub->asked += (uint32_t)records;
     sub->asked_bytes += bytes;
     sub->store->inst->storage.want(sub->cursor, (uint32_t)records, (uint64_t)bytes);

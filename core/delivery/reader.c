@@ -18,6 +18,7 @@ take_record(emesh_sub *sub, const emesh_record *record)
 
     sub->asked -= sub->asked > 0;
     sub->asked_bytes -= (int64_t)bytes;
+    sub->mean_bytes += ((int32_t)MIN(bytes, INT32_MAX) - (int32_t)sub->mean_bytes) / 8;
     if (window == NULL || record->epoch != window->epoch || sub->state == EMESH_SUB_CLOSING)
         return; /* of an earlier life of this partition */
     if ((record->flags & EMESH_RECORD_DAMAGED) != 0)

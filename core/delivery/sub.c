@@ -111,6 +111,7 @@ sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, b
     sub->overdue.due = emesh_sub_overdue;
     sub->probe.due = emesh_sub_probe;
     sub->due.due = emesh_sub_due;
+    sub->next_turn.due = emesh_sub_next_turn;
     sub->save.due = emesh_positions_save;
     sub->revoked.due = revoked_in_time;
     sub->again.due = ask_again;
@@ -189,6 +190,7 @@ sub_free(emesh_sub *sub)
     emesh_worker_alarm(worker, &sub->overdue, 0);
     emesh_worker_alarm(worker, &sub->probe, 0);
     emesh_worker_alarm(worker, &sub->save, 0);
+    emesh_worker_alarm(worker, &sub->next_turn, 0);
     emesh_worker_alarm(worker, &sub->revoked, 0);
     emesh_worker_alarm(worker, &sub->again, 0);
     if (sub->alone)
@@ -202,6 +204,7 @@ sub_free(emesh_sub *sub)
         g_hash_table_unref(sub->loans);
     g_free(sub->letters);
     emesh_slots_clear(&sub->slots);
+    emesh_sub_count(sub);
     g_ptr_array_unref(sub->windows);
     g_ptr_array_unref(sub->consumers);
     g_array_unref(sub->commits);
@@ -455,6 +458,7 @@ close_reader(emesh_sub *sub)
     g_array_set_size(sub->waiting, 0);
     g_array_set_size(sub->unfit, 0);
     g_ptr_array_set_size(sub->windows, 0);
+    emesh_sub_count(sub);
     if (sub->cursor == NULL) {
         reader_closed(sub, EMESH_OK, NULL, NULL);
         return;
@@ -643,6 +647,7 @@ pump(emesh_phased *item)
         emesh_sub_commit(sub);
         release_windows(sub, false);
     }
+    emesh_sub_count(sub);
     if (sub->consumers->len > 0)
         sub->empty_ns = 0;
     if (sub->ending || sub->pausing || sub->change != NULL || sub->cursor == NULL ||

@@ -71,7 +71,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint64_t open_bytes;
     uint32_t open_head, open_tail; /* 1 + slot index: oldest first */
     uint16_t number;           /* in sub, from 1; may come again after 65,535 */
-    uint32_t credit;           /* un-acked events it may have now; grows and shrinks with its acks */
+    emesh_credit *credit;      /* the session's: a reference */
     bool sole;                 /* has a suspect event, and gets no other */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
     bool failures_differ;
@@ -129,6 +129,13 @@ struct emesh_sub {
     uint32_t epochs;           /* of begin() */
     uint32_t asked;            /* records wanted and not yet come */
     int64_t asked_bytes;       /* the same in bytes; the last event may go beyond */
+    uint32_t mean_bytes;       /* of the last events */
+    uint32_t counted;          /* of its slots, and their bytes, in the daemon's sum */
+    uint64_t counted_bytes;
+    uint64_t turn_ns;          /* the wake-up of the turn under way */
+    int64_t turn_until_us, turn_bytes; /* when it ends, by the clock and by what is left */
+    uint32_t turn_events;      /* offered in it */
+    emesh_alarm next_turn;
     GArray *commits;           /* emesh_commit of single records */
     GArray *waiting;           /* u32 slot indexes */
     emesh_alarm due;           /* the next WAITING slot */
@@ -192,12 +199,19 @@ void emesh_sub_forget_group(emesh_sub *sub);
 /* offer.c */
 void emesh_sub_offer(emesh_sub *sub);
 void emesh_sub_want(emesh_sub *sub);
+void emesh_sub_count(emesh_sub *sub);
+void emesh_sub_next_turn(emesh_alarm *alarm);
 void emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot);
 /* cut: the peer broke off, so that its oldest event is suspect. */
 void emesh_consumer_return_all(emesh_consumer *consumer, bool cut);
 /* credit.c: how much a member gets, and when */
 bool emesh_consumer_has_credit(emesh_sub *sub, emesh_consumer *consumer, uint64_t now);
-uint32_t emesh_consumer_credit(const emesh_sub *sub, const emesh_consumer *consumer);
+/* Un-acked events its session may have, as far as its window lets it. */
+uint32_t emesh_consumer_credit(const emesh_consumer *consumer);
+/* So many more events it may have, were nothing else in the way. */
+uint32_t emesh_consumer_room(const emesh_consumer *consumer);
+void emesh_consumer_charge(emesh_consumer *consumer, uint32_t bytes);   /* an offer began */
+void emesh_consumer_uncharge(emesh_consumer *consumer, uint32_t bytes); /* and ended */
 /* An offer ended: done or failed. False: the member is at fault, not the event. */
 bool emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *consumer, emesh_slot *slot, bool done);
 void emesh_consumer_pause(emesh_sub *sub, emesh_consumer *consumer, uint64_t wait_ns);

@@ -57,6 +57,7 @@ struct mesh_sub {
     bool ack, answered;
     int32_t code;
     GArray *seen;
+    uint32_t most;
 };
 
 static void
@@ -127,6 +128,7 @@ on_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t
 
     (void)lane;
     pthread_mutex_lock(&s->c->lock);
+    s->most = MAX(s->most, n);
     for (uint32_t i = 0; i < n; i++) {
         const emesh_attr *id = emesh_event_attr(items[i].event, "id", 2);
         seen one = { items[i].id, g_strndup(id->value, id->value_len),
@@ -805,6 +807,17 @@ uint32_t
 mesh_attempt(mesh_sub *s, uint32_t i)
 {
     return seen_at(s, i).attempt;
+}
+
+uint32_t
+mesh_most_at_once(mesh_sub *s)
+{
+    uint32_t most;
+
+    pthread_mutex_lock(&s->c->lock);
+    most = s->most;
+    pthread_mutex_unlock(&s->c->lock);
+    return most;
 }
 
 char *

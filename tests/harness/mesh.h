@@ -59,6 +59,8 @@ uint32_t mesh_n_deliveries(mesh_sub *s);
 /* Id attribute of the i-th delivery. */
 const char *mesh_delivered(mesh_sub *s, uint32_t i);
 uint32_t mesh_attempt(mesh_sub *s, uint32_t i);
+/* The most that one call of deliver() brought. */
+uint32_t mesh_most_at_once(mesh_sub *s);
 /* Text of an attribute of the i-th delivery, or NULL; and when it came, wall clock. Given. */
 char *mesh_attr(mesh_sub *s, uint32_t i, const char *name);
 int64_t mesh_delivered_us(mesh_sub *s, uint32_t i);
