@@ -48,7 +48,7 @@ refuse(http_port *port, int fd)
 {
     static const char answer[] =
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
-        "Content-Type: application/json\r\nContent-Length: 52\r\n\r\n"
+        "Content-Type: application/json\r\nContent-Length: 53\r\n\r\n"
         "{\"error\":\"the server has all the connections it may\"}";
     http_instance *http = port->lane->http;
 

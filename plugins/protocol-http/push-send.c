@@ -114,7 +114,9 @@ http_push_message(http_target *target, const char *method, GCancellable *cancel,
     watch *w = g_new(watch, 1);
 
     *w = (watch){ &o->guard, cancel, refused };
-    soup_message_add_flags(msg, SOUP_MESSAGE_NO_REDIRECT);
+    /* idempotent: else libsoup makes a new connection for each POST; it may send once more what a
+     * kept connection lost, which at-least-once delivery allows */
+    soup_message_add_flags(msg, SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_IDEMPOTENT);
     g_signal_connect_data(msg, "network-event", G_CALLBACK(on_network), w, watch_free, 0);
     if (!o->push_verify)
         g_signal_connect(msg, "accept-certificate", G_CALLBACK(accept_any), NULL);

@@ -83,6 +83,31 @@ on_done(GObject *source, GAsyncResult *result, gpointer data)
     g_free(s);
 }
 
+static const char *
+flaw_of(GTlsCertificateFlags flags)
+{
+    if ((flags & G_TLS_CERTIFICATE_UNKNOWN_CA) != 0)
+        return "the client's certificate is of an authority that is not known";
+    if ((flags & G_TLS_CERTIFICATE_EXPIRED) != 0)
+        return "the client's certificate has expired";
+    if ((flags & G_TLS_CERTIFICATE_NOT_ACTIVATED) != 0)
+        return "the client's certificate is not valid yet";
+    if ((flags & G_TLS_CERTIFICATE_INSECURE) != 0)
+        return "the client's certificate uses an algorithm that is not safe";
+    return "the client's certificate is not good";
+}
+
+/* On a server GIO takes nothing that nobody has taken: good ones come here as well. */
+static gboolean
+on_certificate(GTlsConnection *tls, GTlsCertificate *peer, GTlsCertificateFlags flags,
+               http_conn *conn)
+{
+    (void)tls, (void)peer;
+    if (flags != 0 && conn->lane != NULL)
+        http_log_conn(conn->lane, conn->peer, flaw_of(flags));
+    return flags == 0;
+}
+
 void
 http_tls_begin(http_conn *conn, void (*ready)(http_conn *conn, GIOStream *stream))
 {
@@ -103,6 +128,7 @@ http_tls_begin(http_conn *conn, void (*ready)(http_conn *conn, GIOStream *stream
                                             : G_TLS_AUTHENTICATION_REQUESTED,
                      NULL);
     }
+    g_signal_connect(tls, "accept-certificate", G_CALLBACK(on_certificate), conn);
     shake *s = g_new0(shake, 1);
     *s = (shake){ conn, ready, g_object_ref(conn->remote) };
     conn->handshake = g_cancellable_new();
