@@ -90,6 +90,7 @@ fill(emesh_bus_lane *lane, const emesh_batch *batch, void *array, uint32_t strid
             item.commit = p->own->cursor != NULL ? &p->own->commit : NULL;
             item.deliver_at_ms = p->own->deliver_at_ms;
             item.attempts = p->own->attempts;
+            item.flags = p->own->reply ? EMESH_APPEND_REPLY : 0;
         }
         memcpy(emesh_at(array, stride, i), &item, MIN(stride, sizeof item));
     }

@@ -6,6 +6,7 @@
 #include "bus/append.h"
 #include "bus/findings.h"
 #include "bus/lane.h"
+#include "bus/request.h"
 #include "bus/store.h"
 #include "daemon/log.h"
 #include "delivery/delivery.h"
@@ -45,11 +46,12 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->journal = journal;
     bus->findings = emesh_findings_new();
     bus->notes = emesh_notes_new(journal, main);
-    bus->stores = g_ptr_array_new_with_free_func(g_free);
+    bus->stores = g_ptr_array_new_with_free_func(emesh_store_free);
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
     bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
     bus->opening = g_hash_table_new(g_str_hash, g_str_equal);
     bus->lanes = g_new0(emesh_bus_lane *, EMESH_MAX_LANES);
+    emesh_bus_identify(bus);
     for (uint32_t i = 0; i < n_workers; i++)
         emesh_bus_lane_add(bus, workers[i]);
     return bus;
@@ -97,14 +99,6 @@ emesh_bus_warn(emesh_bus *bus, const char *scope, const char *format, ...)
     emesh_log_write(bus->log, EMESH_LOG_WARNING, scope, text, strlen(text), NULL, 0);
 }
 
-/* No store of this release claims REPLY: a broken one's replies are nobody's. */
-static void
-replied(const emesh_host *host, const emesh_event *const *events, uint32_t n)
-{
-    (void)events;
-    emesh_bus_warn(emesh_inst_of(host)->mesh, emesh_inst_of(host)->name, "dropped %u replies: this daemon routes none yet", n);
-}
-
 const emesh_client_api emesh_client_service = {
     .size = sizeof(emesh_client_api),
     .open = emesh_session_open,
@@ -123,7 +117,7 @@ const emesh_store_api emesh_store_service = {
     .appended = emesh_append_results,
     .records = emesh_reader_records,
     .partition = emesh_reader_partition,
-    .replied = replied,
+    .replied = emesh_store_replied,
 };
 
 void

@@ -41,6 +41,11 @@ struct emesh_bus {
     uint64_t queue_bytes;         /* atomic: accepted, not yet answered by a store */
     uint64_t window_slots;        /* atomic: of all subscriptions */
     uint64_t window_bytes;
+    uint32_t requests;            /* atomic: waiting for replies */
+    uint64_t replies_strange;     /* atomic: from stores, to nobody who was ever here */
+    emesh_store *routers[8];      /* atomic: stores that route replies, in order */
+    char daemon_id[17];           /* identity.c: hexadecimal, for ever */
+    char correlation[27];         /* the same, and that of this life, each with a dot behind it */
     bool closing;                 /* [main] no new topic is opened */
     bool draining;                /* under lanes_lock: lanes made now refuse from the start */
     struct drain *drain;          /* [main] under way */

@@ -4,6 +4,7 @@
  * gets one on its first session, on its own thread.
  */
 #include "bus/lane.h"
+#include "bus/request.h"
 #include "bus/append.h"
 #include "bus/note.h"
 #include "delivery/delivery.h"
@@ -52,6 +53,7 @@ emesh_bus_lane_new(emesh_bus *bus, emesh_worker *worker)
     lane->deadlines.due = publish_deadlines;
     lane->notes = emesh_notes_new(bus->journal, worker);
     lane->queue_room.due = emesh_publish_look;
+    lane->requests = emesh_requests_new(lane);
     lane->delivery = emesh_delivery_lane_new(lane);
     return lane;
 }
@@ -83,6 +85,7 @@ emesh_bus_lane_free(emesh_bus_lane *lane)
     }
     emesh_delivery_lane_free(lane->delivery);
     emesh_notes_free(lane->notes);
+    emesh_requests_free(lane->requests);
     g_free(lane);
 }
 

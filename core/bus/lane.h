@@ -11,6 +11,7 @@
 #define EMESH_MAX_LANES 256u
 
 typedef struct emesh_pending emesh_pending;   /* publish.h */
+typedef struct emesh_requests emesh_requests; /* request.h */
 typedef struct emesh_batch emesh_batch;       /* append.h: appends for one store */
 typedef struct emesh_delivery_lane emesh_delivery_lane; /* delivery room */
 
@@ -18,6 +19,7 @@ typedef struct emesh_lane_counts { /* [lane] writes, anybody may read a torn-fre
     uint64_t published, refused, appended, failed, unknown;
     uint64_t delivered, settled, returned, stale_settles;
     uint64_t append_calls, mail_boxes;
+    uint64_t requests, request_timeouts, replies, replies_out, replies_dropped, replies_stray;
 } emesh_lane_counts;
 
 struct emesh_bus_lane {
@@ -42,6 +44,7 @@ struct emesh_bus_lane {
     emesh_alarm queue_room;      /* sessions wait for room in the daemon's queue */
     uint32_t publishing;         /* accepted from sessions and not yet answered */
     bool draining;               /* before a stop: no publish is accepted, no event offered */
+    emesh_requests *requests;    /* that wait for replies */
     emesh_delivery_lane *delivery;
     emesh_notes *notes;          /* this lane's decisions */
     emesh_lane_counts counts;

@@ -5,6 +5,7 @@
  */
 #include "bus/append.h"
 #include "bus/note.h"
+#include "bus/request.h"
 #include "event/event.h"
 
 #include <string.h>
@@ -115,7 +116,9 @@ emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t
     }
     if (p->deadline_ns != 0)
         g_queue_unlink(&lane->with_deadline, &p->in_deadlines);
-    if (!p->answered)
+    if (p->request != 0)
+        emesh_request_stored(lane, p->request, code, why);
+    else if (!p->answered)
         emesh_session_result(session, p->cookie, code, level, why);
     session->unacked--;
     lane->publishing--;
@@ -124,7 +127,7 @@ emesh_pending_end(emesh_bus_lane *lane, emesh_pending *p, int32_t code, uint32_t
     room_check(session);
     g_free(p->key);
     p->key = NULL;
-    p->deadline_ns = p->deliver_at_ms = 0;
+    p->deadline_ns = p->deliver_at_ms = p->request = 0;
     p->answered = false;
     pending_give(lane, p);
     emesh_session_unref(session);
@@ -170,11 +173,13 @@ refuse(emesh_bus_lane *lane, emesh_pending *p, const char *topic, int32_t error,
 static void
 pending_with_topic(emesh_bus_lane *lane, emesh_pending *p, emesh_bus_topic *topic)
 {
+    emesh_why why = { 0 };
+    int32_t code = p->request != 0 ? emesh_request_stamp(lane, p, topic, &why) : EMESH_OK;
     emesh_staged item = { .session = p->session, .topic = topic, .event = p->event,
                           .level = p->level, .deliver_at_ms = p->deliver_at_ms };
-    emesh_why why = { 0 };
-    int32_t code = emesh_stages_with_topic(&item, &why);
 
+    if (code == EMESH_OK)
+        code = emesh_stages_with_topic(&item, &why);
     p->deliver_at_ms = item.deliver_at_ms;
     if (code != EMESH_OK) {
         refuse(lane, p, topic->name, code, why);
@@ -244,7 +249,7 @@ accept_one(emesh_session *s, const emesh_publish *item)
     p->cookie = item->cookie;
     p->level = item->level;
     p->bytes = (uint32_t)emesh_event_size(item->event);
-    p->deadline_ns = item->deadline_ns;
+    p->deadline_ns = item->what == EMESH_PUB_REQUEST ? 0 : item->deadline_ns;
     p->deliver_at_ms = item->deliver_at_ms;
     if (item->key.len > 0) {
         p->key = g_strndup(item->key.ptr, item->key.len);
@@ -263,6 +268,8 @@ accept_one(emesh_session *s, const emesh_publish *item)
             emesh_worker_alarm(lane->worker, &lane->deadlines, p->deadline_ns);
     }
     code = before_topic(lane, item, &why);
+    if (code == EMESH_OK && item->what == EMESH_PUB_REQUEST)
+        code = emesh_request_begin(lane, p, item, &why);
     if (code != EMESH_OK) {
         g_autofree char *name = g_strndup(item->topic.ptr, MIN(item->topic.len, 249u));
         refuse(lane, p, name, code, why);
@@ -344,13 +351,17 @@ emesh_publish_items(emesh_session *s, const emesh_publish *items, uint32_t n)
         const emesh_publish *item = emesh_at(items, stride, i);
         int32_t code = EMESH_OK;
 
-        if (!has_room(s)) {
-            await_room(s);
-            break;
-        }
         if (stride != sizeof copy) {
             code = emesh_take(&copy, sizeof copy, items, stride, i);
             item = &copy;
+        }
+        if (code == EMESH_OK && item->what == EMESH_PUB_REPLY) {
+            emesh_reply_publish(s, item); /* takes no room: it is answered at once */
+            continue;
+        }
+        if (!has_room(s)) {
+            await_room(s);
+            break;
         }
         if (code != EMESH_OK)
             refuse_newer(s, &copy, code);

@@ -20,6 +20,7 @@ struct emesh_own_append {
     uint64_t deliver_at_ms;
     uint32_t attempts;
     uint32_t level;
+    bool reply;                 /* to another daemon: the store routes it */
     void (*done)(emesh_own_append *append, emesh_bus_lane *lane, int32_t code,
                  emesh_position position, const char *why);
 };
@@ -32,6 +33,7 @@ struct emesh_pending {
     uint64_t cookie;            /* the plugin's */
     uint64_t deliver_at_ms, deadline_ns;
     char *wanted;               /* name of the topic that is being opened */
+    uint64_t request;           /* number of the request it is, or 0 (request.h) */
     char *key;                  /* copy of an explicit key, NULL = attribute or session */
     uint32_t key_len;
     uint32_t level;

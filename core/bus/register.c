@@ -269,7 +269,7 @@ closing_end(closing *c, int32_t code, const char *why)
     if (code == EMESH_OK) {
         if (c->unanswered)
             g_ptr_array_add(c->bus->unanswered, emesh_bus_topic_ref(topic));
-        else
+        else if (topic->handle != NULL) /* else it stands for replies */
             topic->store->inst->storage.topic_close(topic->store->inst->self, topic->handle);
         if (g_hash_table_remove(c->bus->topics, topic->name))
             emesh_bus_topic_unref(topic);
@@ -449,6 +449,17 @@ close_topics(emesh_bus *bus, const emesh_store *store, void (*done)(void *ctx), 
             continue;
         all->left++;
         topic_close(bus, topic, store != NULL ? ENDING_PAUSE : ENDING_STOP, one_closed, all);
+    }
+    for (uint32_t i = 0; i < bus->stores->len; i++) {
+        emesh_store *one = bus->stores->pdata[i];
+        emesh_bus_topic *replies = NULL;
+        if (store == NULL || store == one)
+            replies = emesh_store_reply_end(one);
+        if (replies == NULL)
+            continue;
+        all->left++;
+        topic_close(bus, replies, ENDING_PAUSE, one_closed, all);
+        emesh_bus_topic_unref(replies);
     }
     one_closed(all, EMESH_OK, NULL);
 }

@@ -4,8 +4,10 @@
  * that it made.
  */
 #include "bus/session.h"
+#include "bus/request.h"
 #include "bus/topic.h"
 #include "delivery/member.h"
+#include "event/event.h"
 
 #include <string.h>
 
@@ -93,10 +95,18 @@ emesh_session_unref(emesh_session *session)
 }
 
 static void
+result_clear(const emesh_published *result)
+{
+    g_free((void *)(uintptr_t)result->err);
+    if (result->reply != NULL)
+        emesh_event_unref(result->reply);
+}
+
+static void
 results_drop(emesh_session *session)
 {
     for (uint32_t i = 0; i < session->n_results; i++)
-        g_free((void *)session->results[i].err);
+        result_clear(&session->results[i]);
     session->n_results = 0;
 }
 
@@ -108,6 +118,7 @@ emesh_session_close(emesh_session *session, uint32_t how)
     session->closed = true;
     results_drop(session);
     emesh_members_leave(session, how);
+    emesh_requests_leave(session);
     session->inst = NULL; /* what is still under way outlives it */
     g_queue_unlink(&session->lane->sessions, &session->in_lane);
     emesh_session_unref(session);
@@ -124,6 +135,26 @@ emesh_session_call(emesh_session *session)
     emesh_worker_phase(session->lane->worker, EMESH_PHASE_RESULT, &session->lane->result_item);
 }
 
+static emesh_published *
+result_add(emesh_session *session)
+{
+    if (session->n_results == session->room_results) {
+        session->room_results = MAX(8u, session->room_results * 2);
+        session->results = g_renew(emesh_published, session->results, session->room_results);
+    }
+    emesh_session_call(session);
+    return &session->results[session->n_results++];
+}
+
+void
+emesh_session_reply(emesh_session *session, uint64_t cookie, const emesh_event *reply)
+{
+    if (session->closed)
+        emesh_event_unref(reply);
+    else
+        *result_add(session) = (emesh_published){ .cookie = cookie, .reply = reply };
+}
+
 void
 emesh_session_result(emesh_session *session, uint64_t cookie, int32_t code, uint32_t level,
                      const char *err_text)
@@ -132,11 +163,7 @@ emesh_session_result(emesh_session *session, uint64_t cookie, int32_t code, uint
 
     if (session->closed)
         return;
-    if (session->n_results == session->room_results) {
-        session->room_results = MAX(8u, session->room_results * 2);
-        session->results = g_renew(emesh_published, session->results, session->room_results);
-    }
-    result = &session->results[session->n_results++];
+    result = result_add(session);
     *result = (emesh_published){ .cookie = cookie, .code = code, .level = level };
     if (code != EMESH_OK && err_text != NULL) {
         emesh_error *err = g_new0(emesh_error, 1);
@@ -145,7 +172,6 @@ emesh_session_result(emesh_session *session, uint64_t cookie, int32_t code, uint
         g_strlcpy(err->text, err_text, sizeof err->text);
         result->err = err;
     }
-    emesh_session_call(session);
 }
 
 /* Results in the plugin's stride; the host's own array when that is the same. */
@@ -166,7 +192,7 @@ tell_results(emesh_session *s)
     s->inst->client.published(s->loop->lane, s->ctx,
                               wide != NULL ? (const emesh_published *)wide : results, n);
     for (uint32_t i = 0; i < n; i++)
-        g_free((void *)results[i].err);
+        result_clear(&results[i]);
     if (s->results == NULL && !s->closed) { /* keep the array for the next time */
         s->results = results;
         s->room_results = n;

@@ -27,6 +27,8 @@ struct emesh_session {
     uint64_t unacked_bytes;
     uint64_t published, delivered, settled;
     emesh_bus_topic *last_topic; /* of the last publish: most sessions have one */
+    struct emesh_request *requests; /* that wait for replies */
+    uint32_t n_requests;
     emesh_published *results;    /* n_results, told at RESULT */
     uint32_t n_results, room_results;
     GPtrArray *members;          /* by attach number: emesh_member or NULL */
@@ -45,6 +47,8 @@ void emesh_session_call(emesh_session *session);
 /* One result for the next published(); err_text may be NULL. */
 void emesh_session_result(emesh_session *session, uint64_t cookie, int32_t code, uint32_t level,
                           const char *err_text);
+/* The result of a request: its reply, whose reference is taken. */
+void emesh_session_reply(emesh_session *session, uint64_t cookie, const emesh_event *reply);
 /* The RESULT phase of a lane. */
 void emesh_session_tell_all(emesh_phased *item);
 /* Service function command(): runs it on main, rows and end come back on the lane. */

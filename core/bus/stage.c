@@ -27,11 +27,10 @@ stage_topic_name(const emesh_publish *item, emesh_why *why)
 static int32_t
 stage_kind(const emesh_publish *item, emesh_why *why)
 {
-    if (item->what == EMESH_PUB_EVENT)
-        return EMESH_OK;
-    *why = (emesh_why){ EMESH_WHY_REFUSED_KIND,
-                        "this daemon does not route requests and replies yet" };
-    return EMESH_E_UNSUPPORTED;
+    if (item->what == EMESH_PUB_EVENT || item->what == EMESH_PUB_REQUEST)
+        return EMESH_OK; /* a reply goes another way: reply.c */
+    *why = (emesh_why){ EMESH_WHY_REFUSED_KIND, "a newer kind of publish than this host knows" };
+    return EMESH_E_TOO_NEW;
 }
 
 static int32_t

@@ -2,7 +2,7 @@
  *
  * Stores as the bus knows them, and the rules of conf.d held against what they can.
  */
-#include "bus/store.h"
+#include "bus/topic.h"
 #include "delivery/delivery.h"
 
 #include <string.h>
@@ -40,6 +40,59 @@ store_of(emesh_bus *bus, emesh_inst *inst)
 }
 
 void
+emesh_store_free(void *data)
+{
+    emesh_store *store = data;
+
+    if (store->addresses != NULL)
+        g_ptr_array_unref(store->addresses);
+    emesh_bus_topic_unref(store->replies);
+    g_free(store);
+}
+
+/* Stands in appends for where the store sends replies to other daemons: it has no handle. */
+static emesh_bus_topic *
+reply_topic(emesh_store *store)
+{
+    emesh_bus_topic *topic = g_new0(emesh_bus_topic, 1);
+
+    topic->name = g_strdup("");
+    topic->refs = 1;
+    topic->store = store;
+    topic->level = EMESH_LEVEL_MEMORY;
+    topic->partitions = 1;
+    return topic;
+}
+
+static void
+take_address(emesh_bus *bus, emesh_store *store, const emesh_store_info *info)
+{
+    char *address = NULL;
+
+    if (emesh_store_can(store, EMESH_STORE_CAN_REPLY) && info->reply_address.len > 0) {
+        address = g_strndup(info->reply_address.ptr, info->reply_address.len);
+        if (store->addresses == NULL)
+            store->addresses = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(store->addresses, address);
+        if (store->replies == NULL)
+            __atomic_store_n(&store->replies, reply_topic(store), __ATOMIC_RELEASE);
+        for (uint32_t i = 0; i < G_N_ELEMENTS(bus->routers) && bus->routers[i] != store; i++)
+            if (bus->routers[i] == NULL) {
+                __atomic_store_n(&bus->routers[i], store, __ATOMIC_RELEASE);
+                break;
+            }
+    }
+    __atomic_store_n(&store->reply_address, address, __ATOMIC_RELEASE);
+}
+
+emesh_bus_topic *
+emesh_store_reply_end(emesh_store *store)
+{
+    __atomic_store_n(&store->reply_address, NULL, __ATOMIC_RELEASE);
+    return __atomic_exchange_n(&store->replies, NULL, __ATOMIC_ACQ_REL);
+}
+
+void
 emesh_bus_store_ready(emesh_bus *bus, emesh_inst *inst, const emesh_store_info *info)
 {
     emesh_store *store = store_of(bus, inst);
@@ -56,6 +109,7 @@ emesh_bus_store_ready(emesh_bus *bus, emesh_inst *inst, const emesh_store_info *
         if ((info->levels & 1u << level) != 0)
             store->max_level = level;
     store->ready = true;
+    take_address(bus, store, info);
     emesh_ladder_look(store);
 }
 
@@ -63,6 +117,7 @@ typedef struct told { /* ready() on its way to main */
     emesh_job job;
     emesh_inst *inst;
     emesh_store_info info;
+    char address[256]; /* of replies; the plugin's own is borrowed */
 } told;
 
 static void
@@ -82,7 +137,11 @@ emesh_store_told_ready(const emesh_host *host, const emesh_store_info *info)
     t->job.run = told_run;
     t->inst = emesh_inst_of(host);
     memcpy(&t->info, info, MIN(info->size, sizeof t->info));
-    t->info.reply_address = (emesh_slice){ NULL, 0 }; /* borrowed; nothing routes replies yet */
+    if (t->info.reply_address.ptr == NULL || t->info.reply_address.len > sizeof t->address)
+        t->info.reply_address.len = 0;
+    if (t->info.reply_address.len > 0)
+        memcpy(t->address, t->info.reply_address.ptr, t->info.reply_address.len);
+    t->info.reply_address.ptr = t->address;
     emesh_worker_post(t->inst->mesh->main, &t->job);
 }
 

@@ -184,6 +184,10 @@ typedef struct emesh_daemon_options {
     uint64_t turn_bytes;       /* 64 KiB */
     uint64_t turn_ns;          /* 200 us */
     uint64_t drain_timeout_ns; /* at a stop, for acknowledgements; 30 s */
+    uint64_t request_wait_ns;  /* of one that names no ttl, 3 s */
+    uint64_t request_wait_most_ns; /* 10 min */
+    uint32_t requests;         /* that wait for replies, 65,536 */
+    uint32_t session_requests; /* of one session, 1024 */
 } emesh_daemon_options;
 /* The option table of [daemon], for check, dump and the man page. */
 const emesh_option *emesh_daemon_option_table(uint32_t *n);

@@ -58,6 +58,16 @@ static const emesh_option daemon_options[] = {
     { .name = "drain-timeout", .type = EMESH_OPT_DURATION, .value = "30s",
       .max = INT64_C(3600) * 1000000000,
       .help = "How long a stop waits for acknowledgements of what was delivered." },
+    { .name = "request-wait", .type = EMESH_OPT_DURATION, .value = "3s", .min = 1000000,
+      .max = INT64_C(3600) * 1000000000,
+      .help = "How long a reply is awaited for a request that has no ttl." },
+    { .name = "request-wait-most", .type = EMESH_OPT_DURATION, .value = "10m", .min = 1000000,
+      .max = INT64_C(3600) * 1000000000,
+      .help = "How long a reply is awaited at most, whatever ttl a request has." },
+    { .name = "requests", .type = EMESH_OPT_INT, .value = "65536", .min = 1, .max = 1000000,
+      .help = "Requests of all sessions that wait for their replies; more are refused." },
+    { .name = "session-requests", .type = EMESH_OPT_INT, .value = "1024", .min = 1,
+      .max = 1000000, .help = "Requests of one session that wait for their replies." },
 };
 
 const emesh_option *
@@ -117,6 +127,10 @@ emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GEr
         .credit_events = (uint32_t)emesh_config_number(config, NULL, "credit-events"),
         .credit_bytes = (uint64_t)emesh_config_number(config, NULL, "credit-bytes"),
         .drain_timeout_ns = (uint64_t)emesh_config_number(config, NULL, "drain-timeout"),
+        .request_wait_ns = (uint64_t)emesh_config_number(config, NULL, "request-wait"),
+        .request_wait_most_ns = (uint64_t)emesh_config_number(config, NULL, "request-wait-most"),
+        .requests = (uint32_t)emesh_config_number(config, NULL, "requests"),
+        .session_requests = (uint32_t)emesh_config_number(config, NULL, "session-requests"),
     };
     return true;
 }

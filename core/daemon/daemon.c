@@ -185,6 +185,7 @@ make_rooms(emesh_daemon *daemon, GError **error)
         .services = daemon->services,
         .data_dir = daemon->args->data_dir,
         .node = g_get_host_name(),
+        .daemon_id = daemon->bus->daemon_id,
         .mesh = daemon->bus,
         .state = daemon->state,
         .log = daemon->log,

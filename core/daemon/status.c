@@ -129,6 +129,14 @@ emesh_daemon_metrics(emesh_daemon *daemon, emesh_command_reply *reply)
     emesh_journal_read_counts(bus->journal, &journal);
     count_row(reply, "journal_lines", journal.lines);
     count_row(reply, "journal_lost", journal.lost);
+    count_row(reply, "bus_requests", sum.requests);
+    count_row(reply, "bus_requests_waiting", __atomic_load_n(&bus->requests, __ATOMIC_RELAXED));
+    count_row(reply, "bus_request_timeouts", sum.request_timeouts);
+    count_row(reply, "bus_replies", sum.replies);
+    count_row(reply, "bus_replies_out", sum.replies_out);
+    count_row(reply, "bus_replies_dropped", sum.replies_dropped);
+    count_row(reply, "bus_replies_stray",
+              sum.replies_stray + __atomic_load_n(&bus->replies_strange, __ATOMIC_RELAXED));
     count_row(reply, "session_memory",
               (uint64_t)MAX(__atomic_load_n(&daemon->budget.used, __ATOMIC_RELAXED), 0));
     count_row(reply, "log_suppressed", emesh_log_suppressed(daemon->log));

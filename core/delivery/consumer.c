@@ -122,6 +122,20 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
     }
 }
 
+const emesh_event *
+emesh_consumer_open_event(emesh_consumer *c, uint64_t id)
+{
+    uint32_t index = (uint32_t)(id >> 32) & ((1u << EMESH_SLOT_BITS) - 1);
+    const emesh_slot *slot;
+
+    if (c->sub == NULL || index / 64u >= c->sub->slots.n_slabs)
+        return NULL;
+    slot = emesh_slot_at(&c->sub->slots, index);
+    return slot->state == EMESH_SLOT_OFFERED && slot->consumer == c && slot->epoch == (uint32_t)id
+               ? slot->event
+               : NULL;
+}
+
 /* x: outcome, a: delay in ms, from: words of the subscriber, given */
 void
 emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail)

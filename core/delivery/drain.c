@@ -6,7 +6,8 @@
  * what is settled. Protocols say goodbye behind that, so an acknowledgement that was sent before the
  * goodbye counts. Asked for on main, done on each lane.
  */
-#include "bus/lane.h"
+#include "bus/gather.h"
+#include "bus/request.h"
 #include "delivery/delivery.h"
 
 #define LOOK_NS 2000000u
@@ -32,18 +33,47 @@ struct drain {
 };
 
 static void
-lane_done(emesh_job *job)
+passed(void *ctx, emesh_bus_lane *lane)
 {
-    drain_lane *l = (drain_lane *)job;
-    drain *d = l->of;
+    (void)ctx, (void)lane;
+}
+
+static void
+end_requests(void *ctx, emesh_bus_lane *lane)
+{
+    (void)ctx;
+    emesh_requests_end(lane, EMESH_E_LOST, "the daemon is stopping, no reply will come");
+}
+
+static void
+requests_ended(void *ctx)
+{
+    drain *d = ctx;
     emesh_drained how = { .publishes = d->publishes, .offers = d->offers };
 
-    if (--d->left > 0)
-        return;
     d->bus->drain = NULL;
     d->done(d->ctx, &how);
     g_free(d->lanes);
     g_free(d);
+}
+
+static void
+replies_passed(void *ctx)
+{
+    drain *d = ctx;
+
+    emesh_gather(d->bus, end_requests, requests_ended, d);
+}
+
+/* Nobody here holds a request any more. Replies may still be mail from lane to lane: one walk over all
+ * lanes lets them arrive, then who still waits is told. */
+static void
+lane_done(emesh_job *job)
+{
+    drain *d = ((drain_lane *)job)->of;
+
+    if (--d->left == 0)
+        emesh_gather(d->bus, passed, replies_passed, d);
 }
 
 static void

@@ -136,6 +136,9 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     mail->from = (void *)(uintptr_t)window->name;
     mail->n = slot->attempt;
     mail->y = (slot->flags & EMESH_RECORD_FOREIGN) != 0 ? EMESH_DELIVERY_FOREIGN : 0;
+    if ((slot->flags & EMESH_SLOT_EXPIRES) != 0 && /* each request does */
+        emesh_event_attr(slot->event, "correlation99id", 15) != NULL)
+        mail->y |= EMESH_DELIVERY_REQUEST;
 }
 
 /* The member that will be empty soonest. */

@@ -174,6 +174,8 @@ void emesh_consumer_window(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_consumer_settle(emesh_bus_lane *here, const emesh_mail *mail);
 /* [owner's lane] Into its subscription, which is made when it is the first. */
 void emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *consumer);
+/* The event of an offer that is open there, or NULL. */
+const emesh_event *emesh_consumer_open_event(emesh_consumer *consumer, uint64_t id);
 /* One that leaves and has nothing open any more is taken out, and its member told. */
 void emesh_consumer_gone(emesh_bus_lane *here, emesh_consumer *consumer);
 

@@ -58,6 +58,10 @@ bool emesh_attr_name_ok(const char *name, size_t len);
 /* An instant in milliseconds since 1970: RFC 3339, or the number itself. Before 1970 reads as 0. */
 bool emesh_time_read(const char *text, size_t len, uint64_t *ms);
 
+/* The same as RFC 3339 text in UTC; its length. */
+#define EMESH_TIME_MAX 40u
+size_t emesh_time_write(uint64_t ms, char out[EMESH_TIME_MAX]);
+
 /* Fills err (may be NULL) with code and a formatted text; returns code. */
 int32_t emesh_fail(emesh_error *err, int32_t code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 

@@ -99,3 +99,21 @@ emesh_time_read(const char *text, size_t len, uint64_t *ms)
     }
     return true;
 }
+
+size_t
+emesh_time_write(uint64_t ms, char out[EMESH_TIME_MAX])
+{
+    uint64_t days = ms / 86400000u, of_day = ms % 86400000u;
+    /* civil date from days: eras of 400 years that begin in March */
+    uint64_t shifted = days + 719468u, era = shifted / 146097u, of_era = shifted % 146097u;
+    uint64_t year = (of_era - of_era / 1460u + of_era / 36524u - of_era / 146096u) / 365u;
+    uint64_t of_year = of_era - (365u * year + year / 4u - year / 100u);
+    uint64_t march = (5u * of_year + 2u) / 153u, day = of_year - (153u * march + 2u) / 5u + 1u;
+    uint64_t month = march < 10u ? march + 3u : march - 9u;
+
+    year += era * 400u + (month <= 2u);
+    return (size_t)g_snprintf(
+        out, EMESH_TIME_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (guint)year, (guint)month,
+        (guint)day, (guint)(of_day / 3600000u), (guint)(of_day / 60000u % 60u),
+        (guint)(of_day / 1000u % 60u), (guint)(of_day % 1000u));
+}

@@ -25,7 +25,7 @@ const emesh_code_row emesh_code_rows[] = {
 
     ALWAYS(EMESH_WHY_REFUSED_NAME, NONE, "refused-name", "refused: no legal topic name"),
     ALWAYS(EMESH_WHY_REFUSED_KIND, NONE, "refused-kind",
-           "refused: requests and replies are not routed here"),
+           "refused: a kind of publish that is not known here"),
     ALWAYS(EMESH_WHY_REFUSED_SIZE, NONE, "refused-size",
            "refused: larger than max-event of its topic, or than its store takes"),
     ALWAYS(EMESH_WHY_REFUSED_LEVEL, NONE, "refused-level",
@@ -51,6 +51,8 @@ const emesh_code_row emesh_code_rows[] = {
     ALWAYS(EMESH_WHY_SUBSCRIPTION_OVER, ERROR, "subscription-over",
            "a subscription ended for all its members"),
     ALWAYS(EMESH_WHY_REFUSED_STOPPING, NONE, "refused-stopping", "refused: the daemon was stopping"),
+    ALWAYS(EMESH_WHY_REFUSED_REQUEST, ERROR, "refused-request",
+           "a request was refused: its ttl, or too many wait for their replies"),
 
     ALWAYS(EMESH_WHY_EXPIRED, NONE, "expired", "its expirytime was over before it was offered"),
     ALWAYS(EMESH_WHY_RETENTION, NONE, "retention",

@@ -42,6 +42,7 @@ typedef enum emesh_code {
     EMESH_WHY_SUBSCRIBE_REFUSED = 114,
     EMESH_WHY_SUBSCRIPTION_OVER = 115,
     EMESH_WHY_REFUSED_STOPPING = 116,
+    EMESH_WHY_REFUSED_REQUEST = 117,
 
     /* what becomes of events that are not taken */
     EMESH_WHY_EXPIRED = 200,

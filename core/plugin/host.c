@@ -184,6 +184,8 @@ emesh_host_fill(emesh_inst *inst)
     priv->about[n++] = about("version", EMESH_VERSION);
     if (priv->env.node != NULL)
         priv->about[n++] = about("node", priv->env.node);
+    if (priv->env.daemon_id != NULL)
+        priv->about[n++] = about("daemon-id", priv->env.daemon_id);
     if (priv->data_dir != NULL)
         priv->about[n++] = about("data-dir", priv->data_dir);
     inst->host = (emesh_host){ .size = sizeof(emesh_host),

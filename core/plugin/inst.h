@@ -97,6 +97,7 @@ typedef struct emesh_inst_env { /* what every instance of a daemon shares */
     const emesh_services *services;
     const char *data_dir;        /* DATA; the instance gets DATA/NAME as about "data-dir" */
     const char *node;            /* host name */
+    const char *daemon_id;       /* the same for ever, nobody else's; may be NULL in tests */
     struct emesh_bus *mesh;      /* copied into every instance */
     emesh_state *state;          /* may be NULL in tests */
     emesh_log *log;              /* may be NULL in tests */

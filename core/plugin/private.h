@@ -36,7 +36,7 @@ struct emesh_inst_private {
     emesh_config *start_config; /* the one dial is borrowed from */
     emesh_dial_spec dial;
     bool refuse_unavailable;
-    emesh_attr about[5];
+    emesh_attr about[6];
     char *data_dir;
 
     emesh_lane_rec *lanes;      /* n_loops */

@@ -40,6 +40,8 @@ struct mesh_client {
     bool closed;
     uint32_t opened, results, good, rooms, asked;
     int32_t last_code;
+    void (*hear)(void *ctx, const emesh_published *results, uint32_t n);
+    void *hear_ctx;
     GPtrArray *subs;
 };
 
@@ -47,7 +49,7 @@ typedef struct seen {
     uint64_t id;
     char *event_id;
     const emesh_event *event;
-    uint32_t attempt;
+    uint32_t attempt, flags;
     int64_t at_us; /* wall clock */
 } seen;
 
@@ -92,6 +94,8 @@ on_published(emesh_lane *lane, void *session, const emesh_published *results, ui
         c->good += results[i].code == EMESH_OK;
         c->last_code = results[i].code;
     }
+    if (c->hear != NULL)
+        c->hear(c->hear_ctx, results, n);
     pthread_mutex_unlock(&c->lock);
     wake();
 }
@@ -132,7 +136,8 @@ on_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t
     for (uint32_t i = 0; i < n; i++) {
         const emesh_attr *id = emesh_event_attr(items[i].event, "id", 2);
         seen one = { items[i].id, g_strndup(id->value, id->value_len),
-                     emesh_event_ref(items[i].event), items[i].attempt, g_get_real_time() };
+                     emesh_event_ref(items[i].event), items[i].attempt, items[i].flags,
+                     g_get_real_time() };
         g_array_append_val(s->seen, one);
     }
     pthread_mutex_unlock(&s->c->lock);
@@ -403,7 +408,8 @@ mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, con
     add_services(m);
     m->env = (emesh_inst_env){
         .main = m->main, .workers = m->workers, .n_workers = workers, .pool = m->pool,
-        .services = m->services, .data_dir = m->data, .node = "test", .mesh = m->bus,
+        .services = m->services, .data_dir = m->data, .node = "test",
+        .daemon_id = m->bus->daemon_id, .mesh = m->bus,
         .state = m->state, .log = m->log,
     };
     for (uint32_t i = 0; i < workers; i++)
@@ -511,6 +517,22 @@ mesh_client_new(mesh *m, uint32_t lane)
     mesh_on_lane(m, lane, open_on_lane, c);
     mesh_wait(is_open, c);
     return c;
+}
+
+emesh_session *
+mesh_session(mesh_client *c)
+{
+    return c->session;
+}
+
+void
+mesh_hear(mesh_client *c, void (*published)(void *ctx, const emesh_published *results, uint32_t n),
+          void *ctx)
+{
+    pthread_mutex_lock(&c->lock);
+    c->hear = published;
+    c->hear_ctx = ctx;
+    pthread_mutex_unlock(&c->lock);
 }
 
 typedef struct closing {
@@ -642,6 +664,12 @@ mesh_results(mesh_client *c, uint32_t n)
 
     mesh_wait(counted, &count);
     return read_count(c, &c->good);
+}
+
+uint32_t
+mesh_all_results(mesh_client *c)
+{
+    return read_count(c, &c->results);
 }
 
 int32_t
@@ -851,6 +879,36 @@ uint64_t
 mesh_delivery_id(mesh_sub *s, uint32_t i)
 {
     return seen_at(s, i).id;
+}
+
+uint32_t
+mesh_delivery_flags(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).flags;
+}
+
+const emesh_event *
+mesh_event(mesh_sub *s, uint32_t i)
+{
+    return seen_at(s, i).event;
+}
+
+mesh_client *
+mesh_sub_client(mesh_sub *s)
+{
+    return s->c;
+}
+
+uint32_t
+mesh_client_lane(mesh_client *c)
+{
+    return c->lane;
+}
+
+mesh *
+mesh_of(mesh_client *c)
+{
+    return c->m;
 }
 
 void

@@ -30,6 +30,16 @@ void mesh_on_worker(emesh_worker *worker, void (*fn)(void *ctx), void *ctx);
 
 mesh_client *mesh_client_new(mesh *m, uint32_t lane);
 void mesh_client_close(mesh_client *c, uint32_t how);
+/* For tests that publish by themselves (mesh_on_lane, with this session on the lane of the client):
+ * every result is heard on that lane as well. */
+emesh_session *mesh_session(mesh_client *c);
+uint32_t mesh_client_lane(mesh_client *c);
+mesh *mesh_of(mesh_client *c);
+mesh_client *mesh_sub_client(mesh_sub *s);
+void mesh_hear(mesh_client *c,
+               void (*published)(void *ctx, const emesh_published *results, uint32_t n), void *ctx);
+/* The event of the i-th delivery, borrowed. */
+const emesh_event *mesh_event(mesh_sub *s, uint32_t i);
 /* Publishes n events in one call with ids PREFIX0 …; returns how many were accepted. */
 uint32_t mesh_publish(mesh_client *c, const char *topic, const char *prefix, uint32_t n,
                       size_t size);
@@ -41,6 +51,7 @@ void mesh_publish_attr(mesh_client *c, const char *topic, const char *prefix, co
                        const char *value);
 /* Waits until n results have come in all; returns how many of them were code 0. */
 uint32_t mesh_results(mesh_client *c, uint32_t n);
+uint32_t mesh_all_results(mesh_client *c); /* so far */
 int32_t mesh_last_code(mesh_client *c);
 uint32_t mesh_rooms(mesh_client *c);
 uint32_t mesh_asked(mesh_client *c);
@@ -70,6 +81,7 @@ void mesh_settle_many(mesh_sub *s, uint32_t from, uint32_t n, uint32_t outcome);
 void mesh_settle_why(mesh_sub *s, uint32_t i, uint32_t outcome, const char *reason);
 /* The i-th delivery's id, and a settle of whatever id: of an earlier life, say. */
 uint64_t mesh_delivery_id(mesh_sub *s, uint32_t i);
+uint32_t mesh_delivery_flags(mesh_sub *s, uint32_t i);
 void mesh_settle_id(mesh_client *c, uint64_t id, uint32_t outcome, uint32_t delay_ms);
 /* Settles that found nothing of theirs open, of all lanes. */
 uint64_t mesh_stale(mesh *m);
