@@ -80,6 +80,7 @@ listed_clear(void *data)
     g_free(row->topic);
     g_free(row->group);
     g_free(row->partition);
+    g_free(row->source);
 }
 
 static char *
@@ -99,9 +100,18 @@ rows_take(const emesh_inst *inst, const void *result)
         emesh_row row;
         emesh_listed listed;
         emesh_take(&row, sizeof row, rows->rows, inst->layout.row, i);
-        listed = (emesh_listed){ text_of(row.topic), text_of(row.group), text_of(row.partition),
-                                 inst->bus, row.first, row.last, row.committed, row.count,
-                                 row.bytes };
+        listed = (emesh_listed){ .topic = text_of(row.topic),
+                                 .group = text_of(row.group),
+                                 .partition = text_of(row.partition),
+                                 .source = text_of(row.source),
+                                 .store = inst->bus,
+                                 .first = row.first,
+                                 .last = row.last,
+                                 .committed = row.committed,
+                                 .count = row.count,
+                                 .bytes = row.bytes,
+                                 .stored_ms = row.stored_ms,
+                                 .flags = row.flags };
         g_array_append_val(out, listed);
     }
     return out;

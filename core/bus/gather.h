@@ -11,10 +11,11 @@ void emesh_gather(emesh_bus *bus, void (*visit)(void *ctx, emesh_bus_lane *lane)
 
 /* A store's listing, copied out of the call that brought it. */
 typedef struct emesh_listed {
-    char *topic, *group, *partition;
+    char *topic, *group, *partition, *source;
     emesh_store *store;
     emesh_position first, last, committed;
-    uint64_t count, bytes;
+    uint64_t count, bytes, stored_ms;
+    uint32_t flags;
 } emesh_listed;
 
 /* [main] what (EMESH_LIST_*) of all stores into rows (of emesh_listed, cleared by the array); done

@@ -11,8 +11,8 @@ emesh_session_who(const emesh_session *s, char out[EMESH_WHO_TEXT])
 {
     const char *peer = s->peer != NULL ? s->peer : s->client;
 
-    g_snprintf(out, EMESH_WHO_TEXT, "%s %s%s%s", s->inst != NULL ? s->inst->name : "closed", s->key,
-               peer != NULL ? " " : "", peer != NULL ? peer : "");
+    g_snprintf(out, EMESH_WHO_TEXT, "%s %s%s%s", s->instance, s->key, peer != NULL ? " " : "",
+               peer != NULL ? peer : "");
     return out;
 }
 

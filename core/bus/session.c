@@ -58,6 +58,7 @@ emesh_session_open(emesh_loop *loop, const emesh_who *who, void *ctx)
     s->lane = lane;
     s->loop = loop;
     s->inst = loop->inst;
+    s->instance = g_intern_string(loop->inst->name);
     s->ctx = ctx;
     s->refs = 1;
     s->id = (uint64_t)(lane->id + 1) << 48 | (++lane->next_session & 0xffffffffffffu);

@@ -14,6 +14,7 @@ struct emesh_session {
     emesh_bus_lane *lane;
     emesh_loop *loop;
     emesh_inst *inst;            /* NULL once closed */
+    const char *instance;        /* its name, lasting */
     void *ctx;                   /* the plugin's */
     uint64_t id;
     uint32_t refs;               /* own lane only: itself, publishes under way, queued call */

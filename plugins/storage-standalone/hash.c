@@ -35,11 +35,28 @@ eat(uint64_t h, const uint8_t *p, size_t n)
     return mix(h, sa_get64(tail));
 }
 
+static uint64_t
+last(uint64_t h)
+{
+    h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9u;
+    return h ^ (h >> 32);
+}
+
+uint32_t
+sa_id_print(const void *id, size_t n_id)
+{
+    return (uint32_t)last(eat(0x454d455348u, id, n_id));
+}
+
 uint64_t
 sa_fingerprint(const void *source, size_t n_source, const void *id, size_t n_id)
 {
-    uint64_t h = eat(0x454d455348u, source, n_source);
-    h = eat(h, id, n_id);
-    h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9u;
-    return h ^ (h >> 32);
+    uint64_t h = eat(0x454d455348u, id, n_id);
+    return (uint64_t)(uint32_t)last(h) << 32 | (uint32_t)last(eat(h, source, n_source));
+}
+
+uint64_t
+sa_fingerprint_1(const void *source, size_t n_source, const void *id, size_t n_id)
+{
+    return last(eat(eat(0x454d455348u, source, n_source), id, n_id));
 }

@@ -136,6 +136,14 @@ make_topics(sa_listing *l)
 }
 
 static emesh_slice
+text_kept(sa_listing *l, const char *text, size_t len)
+{
+    char *copy = g_strndup(text, len);
+    g_ptr_array_add(l->texts, copy);
+    return (emesh_slice){ copy, len };
+}
+
+static emesh_slice
 number_of(sa_listing *l, uint32_t number)
 {
     char *text = g_strdup_printf("%u", number);
@@ -155,6 +163,25 @@ make_partitions(sa_listing *l)
             g_array_append_val(l->rows, row);
         }
     }
+}
+
+/* When the oldest record from offset on was stored; 0: not known. */
+static uint64_t
+stored_ms(sa_listing *l, sa_partition *part, uint64_t offset)
+{
+    uint8_t raw[SA_RECORD_HEAD];
+    sa_rec_head head;
+    sa_places places = { .seg = NULL };
+    uint64_t ms = 0;
+    if (sa_lookup(l->store, part, offset, atomic_load(&part->shown), 1, &places) == SA_LOOK_FOUND
+        && places.n > 0 && places.place8[0] != 0) {
+        uint64_t place = 8ull * places.place8[0];
+        if (sa_read_all(l->store->io, places.fd, raw, sizeof raw, place) == (ssize_t)sizeof raw
+            && sa_rec_head_read(raw, sizeof raw, places.seg->base + place, l->store->salt, &head))
+            ms = head.time_us / 1000;
+    }
+    sa_places_leave(l->store, &places);
+    return ms;
 }
 
 /* What lies between a group's floor and the end, less what it has done above the floor. */
@@ -188,6 +215,9 @@ group_row(sa_listing *l, sa_group *group, sa_topic *topic, uint32_t number)
     row.committed = (emesh_position){ 0, floor > 0 ? floor - 1 : 0 };
     sa_measure(l->store, part, MAX(floor, from), &row.count, &row.bytes);
     row.count -= MIN(row.count, done);
+    row.flags = floor == 0 ? EMESH_ROW_UNREAD : 0;
+    if (row.count > 0)
+        row.stored_ms = stored_ms(l, part, MAX(floor, atomic_load(&part->first)));
     g_array_append_val(l->rows, row);
 }
 
@@ -221,6 +251,10 @@ attr_is(const emesh_attr *attr, const char *text)
     return attr->value_len == strlen(text) && memcmp(attr->value, text, attr->value_len) == 0;
 }
 
+typedef struct span { /* of fingerprints */
+    uint64_t from, to;
+} span;
+
 /* The record at place, when it is the event that is looked for. */
 static void
 match(sa_listing *l, sa_segment *seg, int fd, uint32_t place8)
@@ -232,13 +266,15 @@ match(sa_listing *l, sa_segment *seg, int fd, uint32_t place8)
         return;
     l->store->ev->view(event, &view);
     sa_partition *part = sa_catalog_part(&l->store->cat, head.partition);
-    if (view.n_attrs >= 2 && attr_is(&view.attrs[0], l->id) && attr_is(&view.attrs[1], l->source)
-        && part != NULL && part->topic != NULL && !part->topic->deleted
+    if (view.n_attrs >= 2 && attr_is(&view.attrs[0], l->id)
+        && (l->source == NULL || attr_is(&view.attrs[1], l->source)) && part != NULL && part->topic != NULL && !part->topic->deleted
+        && (l->topic == NULL || strcmp(l->topic, part->topic->name) == 0)
         && head.offset >= atomic_load(&part->first)) {
         emesh_row row = {
             .topic = slice_of(part->topic->name), .partition = number_of(l, part->number),
             .first = { 0, head.offset }, .last = { 0, head.offset }, .count = 1,
-            .bytes = sa_rec_size(head.body),
+            .bytes = sa_rec_size(head.body), .stored_ms = head.time_us / 1000,
+            .source = text_kept(l, view.attrs[1].value, view.attrs[1].value_len),
         };
         g_array_append_val(l->rows, row);
     }
@@ -246,14 +282,14 @@ match(sa_listing *l, sa_segment *seg, int fd, uint32_t place8)
 }
 
 static void
-match_open(sa_listing *l, sa_segment *seg, int fd, uint64_t hash)
+match_open(sa_listing *l, sa_segment *seg, int fd, span what)
 {
     uint32_t n;
     pthread_mutex_lock(&l->store->segs.lock);
     sa_print *copy = sa_prints_copy(seg, &n);
     pthread_mutex_unlock(&l->store->segs.lock);
     for (uint32_t i = 0; i < n; i++) {
-        if (copy[i].hash == hash)
+        if (copy[i].hash >= what.from && copy[i].hash <= what.to)
             match(l, seg, fd, copy[i].place8);
     }
     free(copy);
@@ -272,7 +308,7 @@ read_print(sa_listing *l, int fd, const sa_trailer *t, uint32_t i, sa_print *pri
 }
 
 static void
-match_sealed(sa_listing *l, sa_segment *seg, int fd, uint64_t hash)
+match_sealed(sa_listing *l, sa_segment *seg, int fd, span what)
 {
     sa_trailer t;
     sa_print print;
@@ -283,22 +319,38 @@ match_sealed(sa_listing *l, sa_segment *seg, int fd, uint64_t hash)
         uint32_t mid = low + (high - low) / 2;
         if (!read_print(l, fd, &t, mid, &print))
             return;
-        if (print.hash < hash)
+        if (print.hash < what.from)
             low = mid + 1;
         else
             high = mid;
     }
-    for (; low < t.n_prints && read_print(l, fd, &t, low, &print) && print.hash == hash; low++)
+    for (; low < t.n_prints && read_print(l, fd, &t, low, &print) && print.hash <= what.to; low++)
         match(l, seg, fd, print.place8);
+}
+
+/* A segment of format 1.0 or 1.1 has the prints of its time: they find an id with its source only. */
+static void
+match_in(sa_listing *l, sa_segment *seg, int fd, bool sealed)
+{
+    uint32_t n_id = (uint32_t)strlen(l->id);
+    uint64_t id = (uint64_t)sa_id_print(l->id, n_id) << 32;
+    if (l->source == NULL) {
+        (sealed ? match_sealed : match_open)(l, seg, fd, (span){ id, id | 0xffffffffu });
+        return;
+    }
+    uint64_t hash = sa_fingerprint(l->source, strlen(l->source), l->id, n_id);
+    (sealed ? match_sealed : match_open)(l, seg, fd, (span){ hash, hash });
+    if (!sealed)
+        return;
+    hash = sa_fingerprint_1(l->source, strlen(l->source), l->id, n_id);
+    match_sealed(l, seg, fd, (span){ hash, hash });
 }
 
 static void
 make_event(sa_listing *l)
 {
     sa_segs *segs = &l->store->segs;
-    const char *source = l->source != NULL ? l->source : "", *id = l->id != NULL ? l->id : "";
-    uint64_t hash = sa_fingerprint(source, strlen(source), id, strlen(id));
-    if (l->source == NULL || l->id == NULL)
+    if (l->id == NULL)
         return;
     uint64_t base = 0, swaps = atomic_load(&segs->swaps);
     while (true) {
@@ -323,10 +375,7 @@ make_event(sa_listing *l)
         pthread_mutex_lock(&segs->lock);
         bool sealed = seg->state == SA_SEG_SEALED;
         pthread_mutex_unlock(&segs->lock);
-        if (sealed)
-            match_sealed(l, seg, fd, hash);
-        else
-            match_open(l, seg, fd, hash);
+        match_in(l, seg, fd, sealed);
         sa_seg_leave(l->store, seg);
     }
 }

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 
 
-uint64_t
-sa_image_fingerprint(const uint8_t *image, size_t n)
+typedef uint64_t print_of(const void *source, size_t n_source, const void *id, size_t n_id);
+
+static uint64_t
+image_print(const uint8_t *image, size_t n, print_of *print)
 {
     if (n < 8)
         return 0;
@@ -32,7 +34,19 @@ sa_image_fingerprint(const uint8_t *image, size_t n)
         value[i] = image + at;
         at += len[i];
     }
-    return sa_fingerprint(value[1], len[1], value[0], len[0]);
+    return print(value[1], len[1], value[0], len[0]);
+}
+
+uint64_t
+sa_image_fingerprint(const uint8_t *image, size_t n)
+{
+    return image_print(image, n, sa_fingerprint);
+}
+
+uint64_t
+sa_image_fingerprint_1(const uint8_t *image, size_t n)
+{
+    return image_print(image, n, sa_fingerprint_1);
 }
 
 /* Body of a record, whole; NULL when it cannot be read. Given: free. */

@@ -67,5 +67,6 @@ int32_t sa_recover_copy(sa_recovery *r);     /* write again what is above the ma
 
 /* Hash of the id and source in an attribute image; 0 when it is none. */
 uint64_t sa_image_fingerprint(const uint8_t *image, size_t n);
+uint64_t sa_image_fingerprint_1(const uint8_t *image, size_t n); /* of format 1.0 and 1.1 */
 
 #endif

@@ -155,7 +155,9 @@ check_event(walk *w, const sa_found *found, bool named)
                 head);
     uint64_t hash = sa_image_fingerprint(found->body, head->attrs);
     if (named && hash != 0 && w->foot.prints_ok
-        && !tool_footer_print(&w->foot, hash, (uint32_t)(found->place / 8)))
+        && !tool_footer_print(&w->foot, hash, (uint32_t)(found->place / 8))
+        && !tool_footer_print(&w->foot, sa_image_fingerprint_1(found->body, head->attrs),
+                              (uint32_t)(found->place / 8)))
         damaged(w, "footer", "its fingerprint is not in the footer of its file", found->place,
                 found->size, head);
 }

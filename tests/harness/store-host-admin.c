@@ -62,6 +62,6 @@ int32_t
 store_host_find(store_host *h, const char *source, const char *id, GArray **rows)
 {
     emesh_admin ask = { .size = sizeof ask, .what = EMESH_LIST_EVENT,
-                        .source = { source, strlen(source) }, .id = { id, strlen(id) } };
+                        .source = { source, source != NULL ? strlen(source) : 0 }, .id = { id, strlen(id) } };
     return admin(h, &ask, rows);
 }

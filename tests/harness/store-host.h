@@ -121,6 +121,7 @@ typedef struct store_row {
 } store_row;
 int32_t store_host_admin(store_host *h, uint32_t what, const char *topic, const char *group,
                          const emesh_start *start, uint64_t position, GArray **rows);
+/* source NULL: any. */
 int32_t store_host_find(store_host *h, const char *source, const char *id, GArray **rows);
 /* Runs fn on a lane and waits. */
 void store_host_on_lane(store_host *h, uint32_t lane, void (*fn)(void *ctx), void *ctx);

@@ -44,7 +44,10 @@ test_hash(void)
     g_assert_cmphex(sa_key_hash("a", 1), ==, 0xaf63dc4c8601ec8c);
     g_assert_cmphex(sa_fingerprint("/s", 2, "id-1", 4), !=, sa_fingerprint("/si", 3, "d-1", 3));
     g_assert_cmphex(sa_fingerprint("/s", 2, "id-1", 4), ==, sa_fingerprint("/s", 2, "id-1", 4));
-    g_assert_cmphex(sa_fingerprint("/source", 7, "0123456789", 10), ==, 0xac77ed1e1e47ced3);
+    g_assert_cmphex(sa_fingerprint("/source", 7, "0123456789", 10) >> 32, ==,
+                    sa_id_print("0123456789", 10));
+    g_assert_cmphex(sa_fingerprint("/source", 7, "0123456789", 10), ==, 0xbcbab609300a0ca0);
+    g_assert_cmphex(sa_fingerprint_1("/source", 7, "0123456789", 10), ==, 0xac77ed1e1e47ced3);
 }
 
 static void

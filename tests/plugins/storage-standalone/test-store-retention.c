@@ -157,6 +157,10 @@ test_find(void)
         g_assert_cmpstr(g_array_index(rows, store_row, 0).topic, ==, "timed");
         g_assert_cmpuint(g_array_index(rows, store_row, 0).first, ==, 777);
         g_array_unref(rows);
+        g_assert_cmpint(store_host_find(h, NULL, "e777", &rows), ==, 0);
+        g_assert_cmpuint(rows->len, ==, 1);
+        g_assert_cmpuint(g_array_index(rows, store_row, 0).first, ==, 777);
+        g_array_unref(rows);
         g_assert_cmpint(store_host_find(h, "/other", "e777", &rows), ==, 0);
         g_assert_cmpuint(rows->len, ==, 0);
         g_array_unref(rows);
