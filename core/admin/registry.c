@@ -26,6 +26,8 @@ static const emesh_command *const tables[] = {
     emesh_bus_commands,
     emesh_delivery_commands,
     emesh_place_commands,
+    emesh_browse_commands,
+    emesh_letter_commands,
     NULL,
 };
 

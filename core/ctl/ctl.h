@@ -26,7 +26,8 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     char *folder, *data_dir;    /* store */
     gboolean quiet, data;
     char *topic, *record;
-    char *place, *part;         /* group reset */
+    char *place, *part, *rate;  /* group reset, browse, replay */
+    char **where;
     gboolean dry_run;
     gint64 partition, from_offset, to_offset, limit; /* -1: not given */
 } ctl_options;
@@ -105,6 +106,11 @@ int ctl_group_list(ctl *c, char **args, int n);
 int ctl_group_show(ctl *c, char **args, int n);
 int ctl_group_reset(ctl *c, char **args, int n);
 int ctl_group_delete(ctl *c, char **args, int n);
+int ctl_topic_browse(ctl *c, char **args, int n);
+int ctl_letter_list(ctl *c, char **args, int n);
+int ctl_letter_browse(ctl *c, char **args, int n);
+int ctl_letter_replay(ctl *c, char **args, int n);
+int ctl_letter_purge(ctl *c, char **args, int n);
 int ctl_client_list(ctl *c, char **args, int n);
 int ctl_client_kick(ctl *c, char **args, int n);
 int ctl_publish(ctl *c, char **args, int n);

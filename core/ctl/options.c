@@ -65,6 +65,13 @@ static const flag flags[] = {
       "group" },
     { "to", 0, G_OPTION_ARG_STRING, PLACE(place),
       "earliest, latest, a position, or a time like 2025-01-31T08:00:00Z", "PLACE", "group" },
+    { "from", 0, G_OPTION_ARG_STRING, PLACE(place),
+      "earliest, a position, or a time like 2025-01-31T08:00:00Z", "PLACE", "topic" },
+    { "partition", 0, G_OPTION_ARG_STRING, PLACE(part), "of this partition alone", "NAME",
+      "topic" },
+    { "where", 0, G_OPTION_ARG_STRING_ARRAY, PLACE(where),
+      "with this attribute, VALUE may have * and ?; may be repeated", "NAME=VALUE" },
+    { "rate", 0, G_OPTION_ARG_STRING, PLACE(rate), "at most so many a second", "N/s" },
     { "dry-run", 0, G_OPTION_ARG_NONE, PLACE(dry_run), "only say what would be done", NULL },
     { "from", 0, G_OPTION_ARG_INT64, PLACE(from_offset), "events from this offset on", "OFFSET",
       "store" },
@@ -72,8 +79,8 @@ static const flag flags[] = {
       "store" },
     { "type", 0, G_OPTION_ARG_STRING, PLACE(record),
       "event, commit, hold, hold-done, catalog or start", "TYPE", "store" },
-    { "limit", 'n', G_OPTION_ARG_INT64, PLACE(limit), "stop after so many records", "N" },
-    { "data", 0, G_OPTION_ARG_NONE, PLACE(data), "print the data of events too", NULL },
+    { "limit", 'n', G_OPTION_ARG_INT64, PLACE(limit), "stop after so many", "N" },
+    { "data", 0, G_OPTION_ARG_NONE, PLACE(data), "print the data too", NULL },
 };
 
 /* Is name a word of list? */
@@ -144,6 +151,8 @@ ctl_options_clear(ctl_options *opt)
     g_free(opt->record);
     g_free(opt->place);
     g_free(opt->part);
+    g_free(opt->rate);
+    g_strfreev(opt->where);
 }
 
 static void

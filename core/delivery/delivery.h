@@ -20,6 +20,7 @@ struct emesh_delivery_lane {
     GHashTable *subs;       /* key → emesh_sub: subscriptions this lane owns */
     GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
     uint32_t open;          /* offers of all subscriptions here */
+    GPtrArray *browses;     /* emesh_browse: readers of administrators */
     GPtrArray *changes;     /* emesh_change: places of groups that are being moved or forgotten */
     struct emesh_tombs *tombs; /* tomb.c; NULL: none yet */
 };

@@ -55,18 +55,44 @@ found(void *ctx, const emesh_pair *pair)
 }
 
 bool
-emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_start *out)
+emesh_positions_find(emesh_bus *bus, const char *store, const char *topic, const char *group,
+                     const char *partition, emesh_start *out)
 {
-    const char *const names[] = { window->name, "" };
+    const char *const names[] = { partition, "" };
     loading l = { .found = false };
 
     for (uint32_t i = 0; i < G_N_ELEMENTS(names) && !l.found; i++) {
-        g_autoptr(GString) key = key_of(sub, names[i]);
-        emesh_state_read(sub->owner->lane->bus->state, "pos:", key->str, key->len, found, &l);
+        g_autoptr(GString) key = key_new(store, topic, group, names[i]);
+        emesh_state_read(bus->state, "pos:", key->str, key->len, found, &l);
     }
     if (l.found)
         *out = l.start;
     return l.found;
+}
+
+bool
+emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_start *out)
+{
+    return emesh_positions_find(sub->owner->lane->bus, sub->store->inst->name, sub->topic->name,
+                                sub->group, window->name, out);
+}
+
+static void
+put_done(void *ctx, int32_t code, const emesh_error *err)
+{
+    if (code != EMESH_OK)
+        emesh_bus_warn(ctx, "delivery", "a position was not saved and will repeat: %s",
+                       err != NULL ? err->text : "unknown error");
+}
+
+void
+emesh_positions_put(emesh_bus *bus, emesh_worker *home, const char *store, const char *topic,
+                    const char *group, const char *partition, emesh_position position)
+{
+    g_autoptr(GString) key = key_new(store, topic, group, partition);
+    emesh_pair pair = { { key->str, key->len }, { &position, sizeof position } };
+
+    emesh_state_write(bus->state, home, "pos:", &pair, 1, sizeof pair, put_done, bus);
 }
 
 static void

@@ -9,9 +9,16 @@
 
 #include <string.h>
 
-static void
-take_record(emesh_sub *sub, const emesh_record *record)
+static emesh_sub *
+sub_of(emesh_reader *reader)
 {
+    return (emesh_sub *)((char *)reader - offsetof(emesh_sub, reader));
+}
+
+static void
+take_record(emesh_reader *reader, const emesh_record *record)
+{
+    emesh_sub *sub = sub_of(reader);
     uint16_t place;
     emesh_window *window = emesh_sub_window(sub, record->partition, &place);
     uint64_t bytes = record->event != NULL ? emesh_event_size(record->event) : 0;
@@ -41,9 +48,10 @@ take_record(emesh_sub *sub, const emesh_record *record)
 }
 
 static void
-take_partition(emesh_sub *sub, uint32_t change, uint32_t number, const char *name, int32_t code,
-               const char *why)
+take_partition(emesh_reader *reader, uint32_t change, uint32_t number, const char *name,
+               int32_t code, const char *why)
 {
+    emesh_sub *sub = sub_of(reader);
     uint16_t place;
     emesh_window *window = emesh_sub_window(sub, number, &place);
 
@@ -79,6 +87,14 @@ take_partition(emesh_sub *sub, uint32_t change, uint32_t number, const char *nam
     }
 }
 
+static void
+touch(emesh_reader *reader)
+{
+    emesh_sub_touch(sub_of(reader));
+}
+
+const emesh_reader_ears emesh_sub_ears = { take_record, take_partition, touch };
+
 /* ---- by mail ---- */
 
 static void
@@ -96,9 +112,9 @@ record_mail(emesh_bus_lane *here, const emesh_mail *mail)
     };
 
     (void)here;
-    take_record(reader->sub, &record);
+    reader->ears->record(reader, &record);
     emesh_event_unref(mail->event);
-    emesh_sub_touch(reader->sub);
+    reader->ears->touch(reader);
     __atomic_sub_fetch(&reader->posted, 1, __ATOMIC_RELAXED);
 }
 
@@ -109,8 +125,8 @@ partition_mail(emesh_bus_lane *here, const emesh_mail *mail)
     g_autofree char *why = (char *)(uintptr_t)mail->a;
 
     (void)here;
-    take_partition(reader->sub, mail->y, mail->x, mail->from, mail->code, why);
-    emesh_sub_touch(reader->sub);
+    reader->ears->partition(reader, mail->y, mail->x, mail->from, mail->code, why);
+    reader->ears->touch(reader);
     __atomic_sub_fetch(&reader->posted, 1, __ATOMIC_RELAXED);
 }
 
@@ -140,7 +156,7 @@ emesh_reader_records(emesh_reader *reader, const emesh_record *records, uint32_t
             record.flags |= EMESH_RECORD_FOREIGN; /* it says more than this host knows: by the
                                                    * topic's rule, neither lost nor taken on trust */
         if (home) {
-            take_record(reader->sub, &record);
+            reader->ears->record(reader, &record);
             continue;
         }
         mail = emesh_mail_box_add(box, record_mail, reader);
@@ -153,7 +169,7 @@ emesh_reader_records(emesh_reader *reader, const emesh_record *records, uint32_t
         mail->a = record.flags;
     }
     if (home) {
-        emesh_sub_touch(reader->sub);
+        reader->ears->touch(reader);
         return;
     }
     __atomic_add_fetch(&reader->posted, n, __ATOMIC_RELAXED);
@@ -172,8 +188,8 @@ emesh_reader_partition(emesh_reader *reader, uint32_t change, uint32_t partition
     emesh_mail *mail;
 
     if (is_home(reader)) {
-        take_partition(reader->sub, change, partition, lasting, code, why);
-        emesh_sub_touch(reader->sub);
+        reader->ears->partition(reader, change, partition, lasting, code, why);
+        reader->ears->touch(reader);
         return;
     }
     box = emesh_mail_box_new(reader->lane, 1);

@@ -4,6 +4,7 @@
  * call the store made, but at the end of the wake-up.
  */
 #include "delivery/sub.h"
+#include "delivery/browse.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ emesh_delivery_lane_new(emesh_bus_lane *lane)
     delivery->subs = g_hash_table_new(key_hash, key_equal);
     delivery->alone = g_ptr_array_new();
     delivery->changes = g_ptr_array_new();
+    delivery->browses = g_ptr_array_new();
     return delivery;
 }
 
@@ -57,6 +59,7 @@ emesh_delivery_lane_free(emesh_delivery_lane *delivery)
     g_ptr_array_unref(delivery->alone);
     g_ptr_array_unref(delivery->changes);
     emesh_tombs_clear(delivery);
+    g_ptr_array_unref(delivery->browses);
     g_free(delivery);
 }
 
@@ -100,7 +103,7 @@ sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, b
     sub->group = g_strdup(group);
     sub->alone = alone;
     sub->keeps = !alone && !emesh_store_can(sub->store, EMESH_STORE_CAN_GROUPS);
-    sub->reader = (emesh_reader){ .sub = sub, .lane = owner->lane, .inst = sub->store->inst };
+    sub->reader = (emesh_reader){ .ears = &emesh_sub_ears, .lane = owner->lane, .inst = sub->store->inst };
     sub->windows = g_ptr_array_new_with_free_func(emesh_window_free);
     sub->consumers = g_ptr_array_new();
     sub->commits = g_array_new(FALSE, FALSE, sizeof(emesh_commit));
@@ -716,6 +719,7 @@ end_subs(emesh_delivery_lane *delivery, const emesh_bus_topic *topic, bool pause
     for (uint32_t i = 0; i < delivery->alone->len; i++)
         if (topic == NULL || ((emesh_sub *)delivery->alone->pdata[i])->topic == topic)
             end_sub(delivery->alone->pdata[i], e, pause);
+    e->left += emesh_browses_end(delivery->lane, topic, one_ended, e);
     one_ended(e);
 }
 

@@ -50,8 +50,16 @@ typedef enum emesh_sub_state {
     EMESH_SUB_CHANGING, /* closed, while the store moves or forgets the group's place */
 } emesh_sub_state;
 
+typedef struct emesh_reader_ears { /* [owner's lane] */
+    void (*record)(emesh_reader *reader, const emesh_record *record);
+    void (*partition)(emesh_reader *reader, uint32_t change, uint32_t number, const char *name,
+                      int32_t code, const char *why);
+    void (*touch)(emesh_reader *reader); /* behind some of these */
+} emesh_reader_ears;
+extern const emesh_reader_ears emesh_sub_ears;
+
 struct emesh_reader { /* what the store calls */
-    emesh_sub *sub;
+    const emesh_reader_ears *ears;
     emesh_bus_lane *lane;
     emesh_inst *inst;
     uint32_t posted; /* atomic: calls on their way by mail; later ones queue behind them */
@@ -326,6 +334,12 @@ void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
 /* Where the group goes on in this partition; false: it has no place yet. */
 bool emesh_positions_load(emesh_sub *sub, const emesh_window *window, emesh_start *out);
+/* [any] The same by names. */
+bool emesh_positions_find(emesh_bus *bus, const char *store, const char *topic, const char *group,
+                          const char *partition, emesh_start *out);
+/* [any] The group has done all up to position. */
+void emesh_positions_put(emesh_bus *bus, emesh_worker *home, const char *store, const char *topic,
+                         const char *group, const char *partition, emesh_position position);
 /* [main] Moves the places of a group in a topic (or in one partition of it), or forgets them. */
 void emesh_positions_move(emesh_bus *bus, const char *store, const char *topic, const char *group,
                           const char *partition, const emesh_start *to,

@@ -119,6 +119,12 @@ emesh_where_new(const char *text, char **why)
 }
 
 bool
+emesh_where_has_any(const emesh_where *where)
+{
+    return where != NULL && where->all->len > 0;
+}
+
+bool
 emesh_where_matches(const emesh_where *where, const emesh_event *event)
 {
     for (uint32_t i = 0; i < where->all->len; i++) {

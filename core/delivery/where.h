@@ -24,4 +24,5 @@ typedef struct emesh_where emesh_where;
  * (given). */
 emesh_where *emesh_where_new(const char *text, char **why);
 void emesh_where_free(emesh_where *where);
+bool emesh_where_has_any(const emesh_where *where);
 bool emesh_where_matches(const emesh_where *where, const emesh_event *event);

@@ -6,6 +6,7 @@
 #include "bus/topic.h"
 #include "delivery/change.h"
 #include "delivery/groups.h"
+#include "delivery/letters.h"
 #include "harness/mesh.h"
 
 #include <string.h>
@@ -224,6 +225,69 @@ test_forget(void)
     mesh_free(m);
 }
 
+/* ---- dead letters ---- */
+
+static void
+begun(void *ctx, int32_t code, const char *why)
+{
+    changed(ctx, code, why);
+}
+
+static emesh_replay_report
+replay(mesh *m, const char *group, bool purge, int32_t wanted)
+{
+    emesh_replay_report report = { .state = EMESH_REPLAY_RUNNING };
+    change c = { .done = false };
+
+    emesh_replay_begin(mesh_bus(m), &(emesh_replay_spec){ .group = group, .purge = purge }, begun,
+                       &c);
+    mesh_wait(is_changed, &c);
+    g_assert_cmpint(c.code, ==, wanted);
+    g_free(c.why);
+    while (wanted == EMESH_OK && report.state == EMESH_REPLAY_RUNNING) {
+        g_main_context_iteration(NULL, FALSE);
+        emesh_replay_look(emesh_replay_find(mesh_bus(m), group), &report);
+        g_usleep(500);
+    }
+    return report;
+}
+
+/* What was buried comes once more, to the group that failed, also where its inbox is a topic. */
+static void
+test_replay(void)
+{
+    mesh *m = up("[group g]\nattempts = 1\n[group admin]\nstart = earliest\n");
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false), *letters;
+    emesh_replay_report report;
+
+    mesh_publish(c, "t", "a", 3, 50);
+    mesh_deliveries(sub, 3);
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0);
+    mesh_settle_why(sub, 1, EMESH_SETTLE_DEAD, "no");
+    mesh_settle_why(sub, 2, EMESH_SETTLE_DEAD, "no");
+    letters = mesh_subscribe(c, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(letters, 2);
+    report = replay(m, "g", false, EMESH_OK);
+    g_assert_cmpint(report.state, ==, EMESH_REPLAY_DONE);
+    g_assert_cmpuint(report.done, ==, 2);
+    mesh_deliveries(sub, 5);
+    for (uint32_t i = 3; i < 5; i++) {
+        g_autofree char *left = mesh_attr(sub, i, "dlcause");
+        g_assert_null(left);
+        g_assert_cmpuint(mesh_attempt(sub, i), ==, 1);
+    }
+    mesh_settle(sub, 3, EMESH_SETTLE_DONE, 0);
+    mesh_settle_why(sub, 4, EMESH_SETTLE_DEAD, "no"); /* again: it is a letter of its own */
+    mesh_deliveries(letters, 3);
+    report = replay(m, "g", true, EMESH_OK);
+    g_assert_cmpuint(report.done, ==, 1);
+    mesh_publish(c, "t", "b", 1, 50);
+    mesh_deliveries(sub, 6);
+    g_assert_cmpstr(mesh_delivered(sub, 5), ==, "b0");
+    mesh_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -232,5 +296,6 @@ main(int argc, char **argv)
     g_test_add_func("/groups/reset-without-a-member", test_reset_without_a_member);
     g_test_add_func("/groups/joining-meanwhile", test_joining_meanwhile);
     g_test_add_func("/groups/forget", test_forget);
+    g_test_add_func("/groups/replay", test_replay);
     return g_test_run();
 }
