@@ -109,6 +109,20 @@ http_refuse(http_request *r, uint32_t status, const char *field, const char *for
     http_answer(r, status, "application/json", g_string_free(g_steal_pointer(&body), FALSE), len);
 }
 
+/* Where this daemon is, as whoever asked sees it. Given. */
+static char *
+own_address(const http_request *r)
+{
+    const http_options *o = &r->lane->http->options;
+
+    if (o->address != NULL)
+        return g_strdup(o->address);
+    if (r->conn == NULL || !G_IS_INET_SOCKET_ADDRESS(r->conn->local))
+        return g_strdup("127.0.0.1");
+    return g_inet_address_to_string(
+        g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(r->conn->local)));
+}
+
 /* The application headers around a retCode. */
 static void
 put_frame(http_request *r)
@@ -126,7 +140,8 @@ put_frame(http_request *r)
     if (!r->frame)
         return;
     soup_message_headers_replace(out, "eventmeshcluster", o->cluster);
-    soup_message_headers_replace(out, "eventmeship", o->address != NULL ? o->address : "127.0.0.1");
+    g_autofree char *address = own_address(r);
+    soup_message_headers_replace(out, "eventmeship", address);
     soup_message_headers_replace(out, "eventmeshenv", o->env);
     soup_message_headers_replace(out, "eventmeshidc", o->idc);
 }

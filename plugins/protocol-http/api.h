@@ -36,6 +36,14 @@ void http_uri_unsubscribe(http_request *r, const char *rest);
 /* ---- uri-publish.c ---- */
 void http_uri_publish(http_request *r, const char *rest);
 
+/* ---- uri-bridge.c, uri-remote.c, uri-topic.c ---- */
+void http_uri_bridge(http_request *r, const char *rest);
+void http_uri_subscribe_remote(http_request *r, const char *rest);
+void http_uri_unsubscribe_remote(http_request *r, const char *rest);
+void http_uri_topic_create(http_request *r, const char *rest);
+void http_uri_topic_delete(http_request *r, const char *rest);
+void http_uri_query(http_request *r, const char *rest);
+
 /* retCode for what became of a publish. */
 int http_ret_of(int32_t code, int otherwise);
 

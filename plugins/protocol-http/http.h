@@ -9,6 +9,7 @@
 #include "eventmesh/glib.h"
 #include "guard.h"
 #include <libsoup/soup.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #define HTTP_SECOND UINT64_C(1000000000)
@@ -31,7 +32,8 @@ typedef struct http_options {
     uint64_t max_event, request_ns, keep_alive_ns, publish_ns, queue_ns;
     uint32_t max_batch;
     bool lenient;
-    char *cluster, *env, *idc, *address;
+    char *cluster, *env, *idc, *advertise;
+    char *address; /* the host in advertise, or NULL */
     /* of push */
     uint64_t push_timeout_ns, expiry_ns;
     uint32_t push_concurrency;
@@ -57,6 +59,8 @@ struct http_instance {
     http_counters counters;
     uint32_t n_connections; /* atomic, all lanes */
     uint64_t memory;        /* atomic: bytes of bodies that are being received */
+    pthread_mutex_t names_lock;
+    GHashTable *names; /* under it: topics made by the URI API */
     uint32_t n_lanes;
     http_lane **lanes; /* each set once by its lane, atomic */
 };

@@ -49,6 +49,8 @@ create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, em
     http->metrics = host->service(host, EMESH_METRICS_ID);
     http->n_lanes = host->n_lanes;
     http->lanes = g_new0(http_lane *, MAX(1, host->n_lanes));
+    pthread_mutex_init(&http->names_lock, NULL);
+    http->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     make_counters(http);
     *out = (emesh_instance *)http;
     if (!http_options_read(&http->options, host->service(host, EMESH_CONFIG_ID), cfg, err))
@@ -80,6 +82,8 @@ destroy(emesh_instance *self)
 {
     http_instance *http = (http_instance *)self;
     http_options_clear(&http->options);
+    g_hash_table_unref(http->names);
+    pthread_mutex_destroy(&http->names_lock);
     g_free(http->lanes);
     g_free(http);
 }

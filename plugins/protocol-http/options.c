@@ -88,6 +88,11 @@ http_options_read(http_options *o, const emesh_config_api *config, const emesh_c
     o->cluster = text(config, cfg, "cluster");
     o->env = text(config, cfg, "env");
     o->idc = text(config, cfg, "idc");
+    o->advertise = text(config, cfg, "advertise");
+    if (o->advertise != NULL) {
+        g_autoptr(GUri) uri = g_uri_parse(o->advertise, SOUP_HTTP_URI_FLAGS, NULL);
+        o->address = uri != NULL ? g_strdup(g_uri_get_host(uri)) : NULL;
+    }
     return read_push(o, config, cfg, err);
 }
 
@@ -100,6 +105,8 @@ http_options_clear(http_options *o)
     g_free(o->cluster);
     g_free(o->env);
     g_free(o->idc);
+    g_free(o->advertise);
+    g_free(o->address);
     g_free(o->push_ca);
     g_free(o->push_certificate);
     g_free(o->push_key);

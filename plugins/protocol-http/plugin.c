@@ -74,6 +74,11 @@ static const emesh_option options[] = {
               "are asked in the name of eventmesh.IDC.",
       .type = EMESH_OPT_TEXT,
       .since = 1 },
+    { .name = "advertise",
+      .help = "Where other meshes find this listener, as http://mesh.example:10105; without it, the "
+              "address that their request came to.",
+      .type = EMESH_OPT_URL,
+      .since = 1 },
     { .name = "push-timeout",
       .value = "5s",
       .help = "Time for a webhook to answer.",

@@ -10,8 +10,14 @@ static const struct {
     void (*serve)(http_request *r, const char *rest);
 } paths[] = {
     { "/eventmesh/publish", http_uri_publish },
+    { "/eventmesh/bridge/publish", http_uri_bridge },
     { "/eventmesh/subscribe/local", http_uri_subscribe },
     { "/eventmesh/unsubscribe/local", http_uri_unsubscribe },
+    { "/eventmesh/subscribe/remote", http_uri_subscribe_remote },
+    { "/eventmesh/unsubscribe/remote", http_uri_unsubscribe_remote },
+    { "/eventmesh/topic/create", http_uri_topic_create },
+    { "/eventmesh/topic/delete", http_uri_topic_delete },
+    { "/eventmesh/subscrition/query", http_uri_query }, /* so spelt by the reference */
 };
 
 bool
