@@ -29,6 +29,7 @@ tcp_ce_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame, const t
     } else if (!tcp_props_add_header(&r->props, header) || !tcp_props_end(&r->props)) {
         tcp_reader_refuse(r, EMESH_E_PROTOCOL, r->props.flaw);
     } else {
+        tcp_reader_extra(r);
         emesh_event_view spec = { .size = sizeof spec,
                                   .data_form = EMESH_DATA_NONE,
                                   .attrs = r->props.list,
@@ -42,7 +43,8 @@ tcp_ce_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame, const t
 
 /* An event that carries a name we stamp, or whose data must become data_base64: a copy without. */
 static const emesh_event *
-derive(tcp_reader *r, const emesh_event *event, const emesh_event_view *view, bool old)
+derive(tcp_reader *r, const emesh_event *event, const emesh_event_view *view,
+       const tcp_stamps *stamps, bool old)
 {
     const emesh_event *made = NULL;
     emesh_event_view spec = { .size = sizeof spec, .data_form = EMESH_DATA_NONE };
@@ -52,7 +54,7 @@ derive(tcp_reader *r, const emesh_event *event, const emesh_event_view *view, bo
     for (uint32_t i = 0; i < view->n_attrs && p->n < TCP_PROPS_MAX; i++) {
         emesh_attr gone = view->attrs[i];
         gone.value_len = 0; /* an empty value removes */
-        if (tcp_name_stamped(gone.name, gone.name_len))
+        if (tcp_stamped(stamps, &gone))
             p->list[p->n++] = gone;
     }
     spec.attrs = p->list;
@@ -70,12 +72,12 @@ derive(tcp_reader *r, const emesh_event *event, const emesh_event_view *view, bo
 }
 
 static bool
-must_derive(const emesh_event_view *view, bool old)
+must_derive(const emesh_event_view *view, const tcp_stamps *stamps, bool old)
 {
     if (old && view->data_form != EMESH_DATA_BYTES && view->n_data > 0)
         return true;
     for (uint32_t i = 3; i < view->n_attrs; i++) {
-        if (tcp_name_stamped(view->attrs[i].name, view->attrs[i].name_len))
+        if (tcp_stamped(stamps, &view->attrs[i]))
             return true;
     }
     return false;
@@ -107,8 +109,8 @@ tcp_ce_write(tcp_out *o, tcp_reader *r, const emesh_event *event, const emesh_ev
 {
     const emesh_event *made = NULL;
     *why = NULL;
-    if (must_derive(view, old)) {
-        made = derive(r, event, view, old);
+    if (must_derive(view, stamps, old)) {
+        made = derive(r, event, view, stamps, old);
         if (made == NULL) {
             *why = "the event could not be prepared as CloudEvents JSON";
             return false;

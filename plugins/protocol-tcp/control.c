@@ -61,10 +61,6 @@ tcp_control(tcp_session *s, const tcp_frame *f, const tcp_header *h)
     case TCP_RECOMMEND_REQUEST:
         tcp_reply_to(s, h, 1, "java.lang.Exception: registry enable config is false, not support");
         return TCP_DONE;
-    case TCP_REQUEST_TO_SERVER:
-        tcp_reply_to(s, h, 1, "java.lang.Exception: request and reply are not available yet");
-        return TCP_DONE;
-    case TCP_RESPONSE_TO_SERVER:     /* never answered, not even for errors */
     case TCP_RESPONSE_TO_CLIENT_ACK: /* not tracked */
         return TCP_DONE;
     default:

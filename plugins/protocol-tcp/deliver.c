@@ -43,10 +43,13 @@ tcp_ack(tcp_session *s, const tcp_header *h)
 {
     uint64_t id;
     if (h->seq.type != TCP_JSON_BAD &&
-        tcp_ring_take(&s->pushes, tcp_seq_read(h->seq.ptr, h->seq.len), &id))
+        tcp_ring_take(&s->pushes, tcp_seq_read(h->seq.ptr, h->seq.len), &id)) {
+        if (s->loose != NULL)
+            tcp_loose_acked(s, id);
         settle(s, id, EMESH_SETTLE_DONE, NULL);
-    else
+    } else {
         tcp_count(s->lane->tcp, s->lane->tcp->late);
+    }
 }
 
 static tcp_flavour

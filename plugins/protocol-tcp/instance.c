@@ -56,6 +56,8 @@ make_counters(tcp_instance *tcp)
     tcp->cut = counter(tcp, "connections_cut",
                        "Connections that their peers broke off in the middle of something.");
     tcp->unfit = counter(tcp, "pushes_unfit", "Events that a client could not be sent.");
+    tcp->reply_lost = counter(tcp, "replies_unreadable",
+                              "Responses that were malformed or answered no push.");
     tcp->late = counter(tcp, "acks_late", "Acknowledgements of no push that is open.");
 }
 

@@ -34,7 +34,7 @@ typedef struct tcp_instance {
     const emesh_client_api *client;
     const emesh_loop_api *loop;
     const emesh_metrics_api *metrics;
-    emesh_metric *refused, *expired, *limited, *cut, *unfit, *late; /* [any] */
+    emesh_metric *refused, *expired, *limited, *cut, *unfit, *late, *reply_lost; /* [any] */
     tcp_options options;
     tcp_agents *agents; /* [any] */
 } tcp_instance;

@@ -17,6 +17,13 @@ tcp_reader_refuse(tcp_reader *r, int32_t code, const char *text)
     return NULL;
 }
 
+void
+tcp_reader_extra(tcp_reader *r)
+{
+    for (uint32_t i = 0; i < r->n_extra; i++)
+        tcp_props_set(&r->props, r->extra[i].name, strlen(r->extra[i].name), r->extra[i].value);
+}
+
 typedef struct message {
     tcp_value topic, body, content_type;
     const char *flaw;
@@ -177,6 +184,7 @@ tcp_message_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame,
         flaw = p->flaw;
     if (flaw != NULL)
         return tcp_reader_refuse(r, EMESH_E_PROTOCOL, flaw);
+    tcp_reader_extra(r);
     /* subject has its place already; the content type comes behind the extensions */
     uint32_t n = p->n;
     TCP_PROPS_CORE_VALUE(p, "subject", &m.topic);

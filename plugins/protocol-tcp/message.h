@@ -14,6 +14,11 @@ typedef enum tcp_flavour {
     TCP_FLAVOUR_MIXED,   /* a client that has shown both */
 } tcp_flavour;
 
+typedef struct tcp_extra { /* a property that is added to what is read */
+    const char *name;
+    tcp_field value;
+} tcp_extra;
+
 /* What makes events out of frames; one per lane. */
 typedef struct tcp_reader {
     const emesh_host *host;
@@ -22,6 +27,8 @@ typedef struct tcp_reader {
     uint64_t boot;   /* tells this life of this lane from others */
     uint32_t lane;
     emesh_error error; /* why the last read failed */
+    const tcp_extra *extra; /* of the read under way */
+    uint32_t n_extra;
     char id[64];
     tcp_props props;
 } tcp_reader;
@@ -29,6 +36,8 @@ typedef struct tcp_reader {
 /* The frame's body as the event that REF makes of it. Given. NULL: r->error.text. */
 const emesh_event *tcp_message_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame,
                                     const tcp_header *header, tcp_era era);
+/* Adds r->extra, over what has their names. */
+void tcp_reader_extra(tcp_reader *r);
 /* Fills r->error; returns NULL. */
 const emesh_event *tcp_reader_refuse(tcp_reader *r, int32_t code, const char *text);
 
@@ -37,7 +46,11 @@ typedef struct tcp_stamps {
     tcp_field session; /* of the receiving session */
     tcp_field moment;  /* of this call */
     uint64_t stored_ms;
+    bool reply; /* other names are stamped */
 } tcp_stamps;
+
+/* Is this attribute replaced by one of them? */
+bool tcp_stamped(const tcp_stamps *stamps, const emesh_attr *attr);
 
 /* Writes the body of a push, without the frame around it. false: this event cannot be carried as
  * a message; *why. */

@@ -21,6 +21,13 @@ tcp_view_find(const emesh_event_view *view, const char *name, size_t len)
     return NULL;
 }
 
+bool
+tcp_stamped(const tcp_stamps *stamps, const emesh_attr *attr)
+{
+    return stamps->reply ? tcp_name_stamped_reply(attr->name, attr->name_len)
+                         : tcp_name_stamped(attr->name, attr->name_len);
+}
+
 void
 tcp_stamps_write(tcp_out *o, const tcp_stamps *s)
 {
@@ -102,7 +109,7 @@ put_properties(tcp_out *o, const emesh_event_view *view, tcp_field topic, const 
     for (uint32_t i = 0; i < view->n_attrs; i++) {
         const emesh_attr *a = &view->attrs[i];
         if (!tcp_name_reserved(a->name, a->name_len)) {
-            if (!tcp_name_stamped(a->name, a->name_len))
+            if (!tcp_stamped(stamps, a))
                 put_property(o, a, names);
         } else if (IS(a, "specversion") || IS(a, "datacontenttype") || a == names) {
             continue;

@@ -54,6 +54,7 @@ make_stamp(tcp_session *s, const tcp_agent_info *a)
             local = i;
     }
     local = local > 0 ? local : info.local.len;
+    snprintf(s->local, sizeof s->local, "%.*s", (int)local, text != NULL ? text : "");
     put_stamp(o, "reqsendeventmeship", text, local);
     put_stamp(o, "reqreceiveeventmeship", text, local);
     put_stamp(o, "rsp0sys", a->subsystem.ptr, a->subsystem.len);

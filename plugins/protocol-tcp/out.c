@@ -117,6 +117,10 @@ tcp_out_ref(tcp_out *o, const emesh_part *part, bool given)
 {
     if (given && !given_add(o, part->owner))
         return; /* no memory: the reference is lost with the process's last bytes */
+    if (o->copies) {
+        tcp_out_put(o, part->ptr, part->len);
+        return;
+    }
     close_run(o);
     if (!o->failed && part_add(o, *part))
         o->refs += part->len;

@@ -22,6 +22,7 @@ typedef struct tcp_out {
     size_t refs;       /* bytes by reference in it */
     size_t head_run;   /* what to go back to when it is cancelled */
     uint32_t head_parts;
+    bool copies; /* nothing by reference: what is composed may be kept for later */
     bool failed; /* no memory: nothing is written */
 } tcp_out;
 

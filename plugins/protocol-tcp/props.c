@@ -114,6 +114,14 @@ tcp_name_stamped(const char *name, size_t len)
     }
 }
 
+bool
+tcp_name_stamped_reply(const char *name, size_t len)
+{
+    return (len == 21 && IS(name, "rspreceiveeventmeship")) ||
+           (len == 23 && IS(name, "rspeventmesh2ctimestamp")) ||
+           (len == 24 && IS(name, "rspmq2eventmeshtimestamp"));
+}
+
 static bool
 legal(const char *name, size_t len)
 {
@@ -207,6 +215,18 @@ canonical(tcp_props *p, tcp_field original, int32_t *at)
     if (!set_apart(p, original, name, &len, at))
         return (tcp_field){ NULL, 0 };
     return (tcp_field){ name, len };
+}
+
+void
+tcp_props_set(tcp_props *p, const char *name, size_t len, tcp_field value)
+{
+    int32_t at = find(p, name, len);
+    if (at < 0) {
+        tcp_props_put(p, name, len, value);
+        return;
+    }
+    p->list[at].value = value.ptr;
+    p->list[at].value_len = (uint32_t)value.len;
 }
 
 bool

@@ -21,8 +21,8 @@ typedef struct tcp_props {
     uint32_t first; /* where extensions begin */
     uint32_t n_mapped;
     bool strict; /* names: letters, digits and '_' only */
-    emesh_attr list[TCP_PROPS_MAX + 8];
-    tcp_field original[TCP_PROPS_MAX + 8]; /* ptr NULL: named as in list */
+    emesh_attr list[TCP_PROPS_MAX + 16];
+    tcp_field original[TCP_PROPS_MAX + 16]; /* ptr NULL: named as in list */
 } tcp_props;
 
 void tcp_props_begin(tcp_props *p, bool strict);
@@ -36,6 +36,8 @@ void tcp_props_extensions(tcp_props *p);
 /* A later one of the same name wins. false: flaw says why. */
 bool tcp_props_add(tcp_props *p, const tcp_value *name, const tcp_value *value);
 bool tcp_props_add_header(tcp_props *p, const tcp_header *h);
+/* An extension of ours, in place of one of that name; at most eight, behind the others. */
+void tcp_props_set(tcp_props *p, const char *name, size_t len, tcp_field value);
 /* Adds TCP_NAMES if it is needed. */
 bool tcp_props_end(tcp_props *p);
 
@@ -48,5 +50,7 @@ size_t tcp_names_decode(tcp_field original, char *out); /* out: original.len byt
 bool tcp_name_reserved(const char *name, size_t len);
 /* Is this a name that the server stamps at push (reqmq2…, rsp0…)? */
 bool tcp_name_stamped(const char *name, size_t len);
+/* The same at the reply to a request (rspmq2…). */
+bool tcp_name_stamped_reply(const char *name, size_t len);
 
 #endif

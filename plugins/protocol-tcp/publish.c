@@ -18,9 +18,8 @@ refuse(tcp_session *s, const tcp_header *h, const char *why)
     return TCP_DONE;
 }
 
-/* UNKNOWN: why is written. */
-static tcp_flavour
-flavour_of(const tcp_header *h, char *why, size_t size)
+tcp_flavour
+tcp_flavour_of(const tcp_header *h, char *why, size_t size)
 {
     const tcp_value *p = &h->protocol, *v = &h->version;
     if (v->type != TCP_JSON_BAD && !TCP_JSON_IS(v, "1.0") && !TCP_JSON_IS(v, "0.3")) {
@@ -41,8 +40,8 @@ flavour_of(const tcp_header *h, char *why, size_t size)
     return TCP_FLAVOUR_UNKNOWN;
 }
 
-static void
-show(tcp_session *s, tcp_flavour flavour)
+void
+tcp_show(tcp_session *s, tcp_flavour flavour)
 {
     if (s->flavour != flavour) {
         s->flavour = (uint8_t)flavour;
@@ -62,7 +61,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return refuse(s, h,
                       "java.lang.Exception: this eventMesh tcp session will be closed, may "
                       "be reboot or version change!");
-    tcp_flavour flavour = flavour_of(h, why, sizeof why);
+    tcp_flavour flavour = tcp_flavour_of(h, why, sizeof why);
     if (flavour == TCP_FLAVOUR_UNKNOWN)
         return refuse(s, h, why);
     const emesh_event *event = flavour == TCP_FLAVOUR_CE
@@ -70,7 +69,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
                                    : tcp_message_read(&lane->reader, in, f, h, (tcp_era)s->era);
     if (event == NULL)
         return refuse(s, h, lane->reader.error.text);
-    show(s, flavour);
+    tcp_show(s, flavour);
     bool has_seq = h->seq.type != TCP_JSON_BAD;
     int64_t slot = tcp_slots_take(&s->publishes, has_seq ? h->seq.ptr : NULL, h->seq.len,
                                   tcp_command_reply((tcp_command)h->command));
@@ -78,6 +77,8 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         lane->tcp->event->unref(&event, 1);
         return refuse(s, h, "out of memory");
     }
+    bool request = h->command == TCP_REQUEST_TO_SERVER;
+    tcp_slots_at(&s->publishes, (uint64_t)slot)->flavour = (uint8_t)flavour;
     lane->tcp->event->view(event, &view);
     const emesh_attr *topic = TCP_VIEW_ATTR(&view, "subject");
     uint32_t i = lane->n_publish++;
@@ -86,7 +87,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
     lane->publish[i] = (emesh_publish){ .event = event,
                                         .topic = { topic->value, topic->value_len },
                                         .cookie = (uint64_t)slot,
-                                        .what = EMESH_PUB_EVENT,
+                                        .what = request ? EMESH_PUB_REQUEST : EMESH_PUB_EVENT,
                                         .level = EMESH_LEVEL_TOPIC };
     return lane->n_publish < TCP_BATCH || tcp_publish_flush(s) ? TCP_DONE : TCP_WAIT;
 }
@@ -138,7 +139,10 @@ tcp_published(emesh_lane *of, void *session, const emesh_published *results, uin
         tcp_slot *slot = tcp_slots_at(&s->publishes, results[i].cookie);
         if (slot == NULL)
             continue;
-        answer(s, slot, results[i].code, results[i].err);
+        if (results[i].reply != NULL)
+            tcp_answer_request(s, slot, results[i].reply);
+        else
+            answer(s, slot, results[i].code, results[i].err);
         tcp_slots_give(&s->publishes, slot);
     }
     tcp_flush(s);

@@ -57,6 +57,15 @@ tcp_ring_add(tcp_ring *r, uint64_t id)
 }
 
 bool
+tcp_ring_peek(const tcp_ring *r, uint64_t count, uint64_t *id)
+{
+    if (count == 0 || r->n == 0 || r->slots[count & (r->n - 1)].count != count)
+        return false;
+    *id = r->slots[count & (r->n - 1)].id;
+    return true;
+}
+
+bool
 tcp_ring_take(tcp_ring *r, uint64_t count, uint64_t *id)
 {
     if (count == 0 || r->n == 0 || r->slots[count & (r->n - 1)].count != count)

@@ -27,6 +27,8 @@ typedef struct tcp_ring {
 /* The count of a new push, 0 = no memory. */
 uint64_t tcp_ring_add(tcp_ring *r, uint64_t id);
 /* Takes the push of this count out. false: unknown, or answered before. */
+/* The delivery of a push that is un-acked; it stays so. */
+bool tcp_ring_peek(const tcp_ring *r, uint64_t count, uint64_t *id);
 bool tcp_ring_take(tcp_ring *r, uint64_t count, uint64_t *id);
 void tcp_ring_free(tcp_ring *r);
 

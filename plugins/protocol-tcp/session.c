@@ -87,6 +87,7 @@ tcp_session_end(tcp_session *s, uint32_t how)
         s->lane->tcp->client->close(s->mesh, how);
     s->mesh = NULL;
     subs_free(s);
+    tcp_loose_drop(s);
     s->lane->tcp->net->close(s->conn, EMESH_CLOSE_FLUSH);
 }
 
@@ -222,12 +223,15 @@ on_frame(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f)
     switch (h->command) {
     case TCP_ASYNC_MESSAGE_TO_SERVER:
     case TCP_BROADCAST_MESSAGE_TO_SERVER:
+    case TCP_REQUEST_TO_SERVER:
         return tcp_publish(s, in, at, f, h);
     case TCP_ASYNC_MESSAGE_TO_CLIENT_ACK:
     case TCP_BROADCAST_MESSAGE_TO_CLIENT_ACK:
     case TCP_REQUEST_TO_CLIENT_ACK:
         tcp_ack(s, h);
         return TCP_DONE;
+    case TCP_RESPONSE_TO_SERVER:
+        return tcp_respond(s, in, f, h);
     default:
         /* what is answered at once comes behind the publishes before it: if these stop the
          * reading, it is read again with them */
@@ -354,6 +358,7 @@ session_free(tcp_session *s)
     tcp_agent_leave(s->lane->tcp->agents, s->agent);
     tcp_requests_free(s);
     subs_free(s);
+    tcp_loose_drop(s);
     tcp_slots_free(&s->publishes);
     tcp_ring_free(&s->pushes);
     free(s->held);

@@ -66,6 +66,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     bool waits;          /* too many SUBSCRIBEs at once: reading waits for an answer */
     tcp_slots publishes; /* under way: cookie → seq and command */
     tcp_ring pushes;     /* un-acked: seq → delivery */
+    const emesh_event *loose; /* a reply that names no request: what is acknowledged next is it */
     tcp_sub *subs;
     tcp_request *requests;
     uint32_t n_subs, n_requests;
@@ -80,6 +81,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     size_t stamp_len;
     char *refusal;      /* the host is over a limit: what HELLO is answered with; else NULL */
     char why[120];      /* LEAVING: what the goodbye says */
+    char local[64];     /* our address, without port */
     char peer[64];      /* address and port */
     uint32_t peer_host; /* length of the address in it */
 };
@@ -153,6 +155,19 @@ tcp_verdict tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const t
 /* Hands the batch to the mesh. false: a part was not taken, reading stops at lane->resume_at. */
 bool tcp_publish_flush(tcp_session *s);
 void tcp_published(emesh_lane *lane, void *session, const emesh_published *results, uint32_t n);
+
+/* Of the protocol markers in a header. UNKNOWN: why is written. */
+tcp_flavour tcp_flavour_of(const tcp_header *h, char *why, size_t size);
+/* The client has shown that it speaks this. */
+void tcp_show(tcp_session *s, tcp_flavour flavour);
+
+/* ---- request.c ---- */
+tcp_verdict tcp_respond(tcp_session *s, const emesh_part *in, const tcp_frame *f,
+                        const tcp_header *h);
+/* The reply that waits for it answers the push acknowledged now. */
+void tcp_loose_acked(tcp_session *s, uint64_t id);
+void tcp_loose_drop(tcp_session *s);
+void tcp_answer_request(tcp_session *s, const tcp_slot *slot, const emesh_event *reply);
 
 /* ---- deliver.c ---- */
 void tcp_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t n);

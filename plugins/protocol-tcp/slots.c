@@ -43,6 +43,7 @@ tcp_slots_take(tcp_slots *s, const char *seq, size_t len, tcp_command answer)
     slot->seq_len = (uint32_t)len;
     slot->has_seq = seq != NULL;
     slot->command = (uint8_t)answer;
+    slot->flavour = 0;
     if (len > 0)
         memcpy(long_seq != NULL ? long_seq : slot->seq, seq, len);
     return index;

@@ -18,6 +18,7 @@ typedef struct tcp_slot {
     uint32_t seq_len;
     uint32_t next;   /* free: 1 + index of the next; taken: 0 */
     uint8_t command; /* of the answer */
+    uint8_t flavour; /* of a request, and so of its reply */
     bool taken;
     bool has_seq;
 } tcp_slot;
