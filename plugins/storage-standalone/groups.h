@@ -33,6 +33,7 @@ typedef struct sa_pair {
     sa_ranges news;     /* what no COMMIT record says yet */
     uint64_t lsn;       /* records before it are in here: of the row, then of each replayed */
     uint64_t told;      /* a durable record at or behind this LSN tells it whole, tell.c */
+    uint64_t telling;   /* … or one on its way to the log */
     uint32_t epoch;     /* of its seeks */
     bool floor_new;     /* the floor moved since the last record */
     bool whole;         /* the next record tells all ranges */

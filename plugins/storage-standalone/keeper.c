@@ -263,6 +263,7 @@ round_of_work(struct sa_store *store)
         keeper->all_rows = false;
         keeper->checkpoint_at = sa_mono_ns(store) + store->opt.checkpoint_ns;
     }
+    sa_tell_step(store);
     sa_unlink_dead(store);
     sa_clean_step(store);
     sa_scrub_step(store);

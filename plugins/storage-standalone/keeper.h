@@ -16,6 +16,17 @@ typedef struct sa_doomed { /* a chunk row */
     uint64_t offset;
 } sa_doomed;
 
+typedef struct sa_tell { /* where groups stand, told again: tell.c */
+    uint64_t want;    /* for segments that end at or before this LSN */
+    uint64_t mark;    /* … of the turn under way */
+    uint64_t now;     /* its records lie at or behind this LSN */
+    guint at;         /* its next group */
+    bool running;
+    uint64_t again_ns; /* not before, after a failure */
+    _Atomic uint32_t under_way; /* bytes */
+    _Atomic bool failed;
+} sa_tell;
+
 typedef struct sa_keeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -28,7 +39,8 @@ typedef struct sa_keeper {
     /* the keeper's */
     uint64_t catalogued;   /* base of the segment that got the catalogue */
     uint64_t applied;      /* LSN of the last checkpoint */
-    uint64_t told;         /* records at or behind this LSN tell where every group stands, tell.c */
+    uint64_t told;         /* records at or behind this LSN tell where every group stands */
+    sa_tell tell;
     uint64_t checkpoint_at;
     uint64_t retention_at;
     uint64_t space_at;
@@ -59,6 +71,11 @@ void sa_seal_closed(struct sa_store *store);
 int sa_checkpoint(struct sa_store *store, bool all, bool clean);
 void sa_retain(struct sa_store *store);                        /* retention.c */
 void sa_unlink_dead(struct sa_store *store);
+/* tell.c: before segments that end at mark go, where groups stand is to be told behind it; keeper.told
+ * says when it is. */
+void sa_tell_want(struct sa_store *store, uint64_t mark);
+void sa_tell_step(struct sa_store *store);
+bool sa_tell_hopeless(const struct sa_store *store); /* the disk is full, and takes no progress either */
 void sa_space_check(struct sa_store *store);                   /* space.c */
 uint64_t sa_space_min(struct sa_store *store);
 void sa_space_reserve(struct sa_store *store);

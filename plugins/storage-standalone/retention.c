@@ -186,6 +186,35 @@ bury(struct sa_store *store, sa_segment *seg)
     return true;
 }
 
+/* lock held. Nothing in it is read any more, but by an index that is made anew. */
+static bool
+is_dead(struct sa_store *store, uint32_t i)
+{
+    const sa_segs *segs = &store->segs;
+    const sa_segment *s = segs->all[i];
+    /* The newest sealed segment stays, at an orderly stop too: it carries the catalogue. */
+    bool newest = i + 1 == segs->n || segs->all[i + 1]->state != SA_SEG_SEALED;
+    return s->live == 0 && s->held == 0 && atomic_load(&s->end) <= store->keeper.applied && !newest
+           && !s->cleaning && !s->pending;
+}
+
+/* lock held. And neither by that: no HOLD of an older segment was done here, no pair deleted that an
+ * older one knows, and where groups stand is told behind it. A full disk that has no room to tell it
+ * does not wait: then groups may stand elsewhere, should the index be lost as well. */
+static bool
+may_go(struct sa_store *store, uint32_t i)
+{
+    const sa_segment *s = store->segs.all[i];
+    if (s->gone)
+        return true; /* the cleaner's, or it was being read */
+    if (sa_hold_marks(store, s) || (s->deletes && i > 0))
+        return false; /* the cleaner keeps what is needed */
+    if (s->last <= store->keeper.told || sa_tell_hopeless(store))
+        return true;
+    sa_tell_want(store, s->last);
+    return false;
+}
+
 void
 sa_unlink_dead(struct sa_store *store)
 {
@@ -196,12 +225,8 @@ sa_unlink_dead(struct sa_store *store)
         uint32_t i = sa_segs_place(segs, base);
         sa_segment *seg = NULL;
         for (; i < segs->n && seg == NULL && segs->all[i]->state == SA_SEG_SEALED; i++) {
-            sa_segment *s = segs->all[i];
-            /* The newest sealed segment stays, at an orderly stop too: it carries the catalogue. */
-            bool newest = i + 1 == segs->n || segs->all[i + 1]->state != SA_SEG_SEALED;
-            if (s->live == 0 && s->held == 0 && atomic_load(&s->end) <= store->keeper.applied
-                && !newest && !s->cleaning && !s->pending && !sa_hold_marks(store, s))
-                seg = s;
+            if (is_dead(store, i) && may_go(store, i))
+                seg = segs->all[i];
         }
         if (seg != NULL) {
             seg->gone = true;

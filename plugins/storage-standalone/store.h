@@ -45,6 +45,7 @@ typedef struct sa_stats { /* counted for status, metrics and tests */
     _Atomic uint64_t shared_records, shared_loads; /* of read blocks: given, made */
     _Atomic uint64_t damaged, torn, quarantined, recopied;
     _Atomic uint64_t memory_lost; /* answered at level memory, then not written */
+    _Atomic uint64_t retold; /* COMMITs of tell.c */
     _Atomic uint64_t handovers, sealed, checkpoints, unlinked, trimmed;
     _Atomic uint64_t cleaned, sorted, clean_inputs, clean_bytes; /* segments made (sorted: for readers),
                                                                    taken; bytes written */
