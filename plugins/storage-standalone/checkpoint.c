@@ -267,8 +267,11 @@ sa_checkpoint(struct sa_store *store, bool all, bool clean)
     image.meta.swap = store->swap;
     image.meta.applied = image.applied;
     int rc = sa_log_sync(store) == 0 ? 0 : -EIO;
-    image.meta.clock_us = sa_clock_us(store);
+    uint64_t boot_us = sa_boot_us(store);
+    image.meta.clock_us = (uint64_t)(store->clock_base + (int64_t)boot_us);
     image.meta.wall_us = sa_wall_us(store);
+    image.meta.boot_us = boot_us;
+    image.meta.boot_id = store->boot_id;
     sa_point(store->io, "checkpoint-synced");
     pthread_mutex_lock(&store->holds.rows_lock);
     if (rc == 0)

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SA_READ_TRIES 50u /* a second, while the kernel lacks memory */
 
 static int
 posix_open(void *ctx, int dir, const char *name, int flags)
@@ -142,8 +145,13 @@ ssize_t
 sa_read_all(const sa_io *io, int fd, void *into, size_t n, uint64_t place)
 {
     size_t got = 0;
-    while (got < n) {
+    for (uint32_t tries = 1; got < n;) {
         ssize_t done = io->pread(io->ctx, fd, (char *)into + got, n - got, place + got);
+        if (done == -ENOMEM && tries++ < SA_READ_TRIES) { /* passes; it must not look like damage */
+            struct timespec pause = { 0, 20000000 };
+            nanosleep(&pause, NULL);
+            continue;
+        }
         if (done < 0)
             return done;
         if (done == 0)

@@ -41,7 +41,7 @@ sa_point(const sa_io *io, const char *name)
         io->point(io->ctx, name);
 }
 
-/* Reads all n bytes, or fewer at the end of the file. */
+/* Reads all n bytes, or fewer at the end of the file. Waits a second for memory. */
 ssize_t sa_read_all(const sa_io *io, int fd, void *into, size_t n, uint64_t place);
 /* Writes all n bytes or says why not. */
 int sa_write_all(const sa_io *io, int fd, const void *bytes, size_t n, uint64_t place);

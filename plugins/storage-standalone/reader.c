@@ -41,6 +41,7 @@ fill(struct sa_store *store, int fd, sa_window *w, uint64_t place, size_t n)
     sa_count(&store->stats.reads, 1);
     if (w->ahead != NULL)
         sa_ahead_note(w->ahead, sa_mono_ns(store) - before, n);
+    w->short_of_memory |= got == -ENOMEM;
     w->at = place;
     w->have = got > 0 ? (size_t)got : 0;
     sa_count(&store->stats.read_bytes, w->have);
@@ -203,11 +204,19 @@ sa_read_place(struct sa_store *store, sa_segment *seg, int fd, uint64_t place, s
 {
     sa_window w = { 0 };
     const emesh_event *event = NULL;
-    if (fill(store, fd, &w, place, SA_RECORD_HEAD)
-        && sa_rec_head_read(w.bytes, w.have, seg->base + place, store->salt, head)
-        && head->type == SA_EVENT && fill(store, fd, &w, place, sa_rec_size(head->body))
-        && sa_rec_body_ok(head, w.bytes + SA_RECORD_HEAD, w.have - SA_RECORD_HEAD))
-        event = decode(store, head, w.bytes + SA_RECORD_HEAD, &w);
+    for (int tries = 0; tries < SA_RETRIES && event == NULL; tries++) {
+        w.short_of_memory = false;
+        if (fill(store, fd, &w, place, SA_RECORD_HEAD)
+            && sa_rec_head_read(w.bytes + (place - w.at), w.have - (size_t)(place - w.at),
+                                seg->base + place, store->salt, head)
+            && head->type == SA_EVENT && fill(store, fd, &w, place, sa_rec_size(head->body))
+            && sa_rec_body_ok(head, w.bytes + SA_RECORD_HEAD, w.have - SA_RECORD_HEAD))
+            event = decode(store, head, w.bytes + SA_RECORD_HEAD, &w);
+        if (event == NULL && !w.short_of_memory)
+            break;
+        if (event == NULL)
+            sa_read_pause();
+    }
     free(w.bytes);
     return event;
 }

@@ -49,14 +49,19 @@ sa_image_fingerprint_1(const uint8_t *image, size_t n)
     return image_print(image, n, sa_fingerprint_1);
 }
 
-/* Body of a record, whole; NULL when it cannot be read. Given: free. */
+/* Body of a record, whole; NULL when it cannot be read. Given: free. For want of memory nothing is
+ * skipped: *code says so. */
 static uint8_t *
-read_body(sa_store *store, int fd, uint64_t place, const sa_rec_head *head)
+read_body(sa_recovery *r, int fd, uint64_t place, const sa_rec_head *head, int32_t *code)
 {
+    sa_store *store = r->store;
     size_t size = sa_pad8(head->body);
     uint8_t *body = malloc(size + 8);
     ssize_t got = body != NULL
                       ? sa_read_all(store->io, fd, body, size, place + SA_RECORD_HEAD) : -ENOMEM;
+    if (got == -ENOMEM)
+        *code = sa_error(r->err, EMESH_E_NO_MEMORY, "no memory for a control record of %zu bytes in "
+                         "%s/log", size, store->path);
     sa_count(&store->stats.scanned_bytes, got > 0 ? (uint64_t)got : 0);
     if (got != (ssize_t)size || !sa_rec_body_ok(head, body, size)) {
         free(body);
@@ -183,7 +188,9 @@ replay_control(sa_recovery *r, sa_segment *seg, int fd, const sa_entry *entry)
         ssize_t got = sa_read_all(store->io, fd, raw, sizeof raw, place);
         bool good = got == (ssize_t)sizeof raw
                     && sa_rec_head_read(raw, sizeof raw, seg->base + place, store->salt, &head);
-        uint8_t *body = good ? read_body(store, fd, place, &head) : NULL;
+        uint8_t *body = good ? read_body(r, fd, place, &head, &code) : NULL;
+        if (code != EMESH_OK)
+            break;
         if (body != NULL)
             note(store, seg, seg->base + place, &head, body);
         if (body != NULL && is_news(r, seg, seg->base + place))
@@ -221,11 +228,13 @@ replay_sealed(sa_recovery *r, sa_segment *seg)
         sa_partition *part = e->partition != 0 ? partition_of(r, e->partition) : NULL;
         if (part == NULL)
             continue;
+        saw(part, e->last);
+        if (e->last < part->dead_to)
+            continue; /* cut before the last life ended */
         seg->live++;
         seg->live_bytes += e->bytes;
         if (e->last >= atomic_load(&part->rows_to))
             part->bytes += e->bytes; /* else an older index counted it */
-        saw(part, e->last);
     }
     return code;
 }
@@ -262,7 +271,10 @@ replay_item(sa_recovery *r, sa_scanned *s, sa_item *item)
     } else {
         if (item->head.type > SA_START && (item->head.flags & SA_REC_STOP) != 0)
             return unknown_type(r, seg, &item->head);
-        uint8_t *body = item->whole ? read_body(store, seg->fd, item->place, &item->head) : NULL;
+        int32_t code = EMESH_OK;
+        uint8_t *body = item->whole ? read_body(r, seg->fd, item->place, &item->head, &code) : NULL;
+        if (code != EMESH_OK)
+            return code;
         if (body != NULL)
             note(store, seg, seg->base + item->place, &item->head, body);
         if (body != NULL && is_news(r, seg, seg->base + item->place)

@@ -9,7 +9,6 @@
 #include <sys/random.h>
 
 #define SA_DEAD_STARTS 3u
-#define SA_CLOCK_MAX_US (7ull * 86400u * 1000000u)
 
 static void
 scanned_free(gpointer data)
@@ -89,17 +88,20 @@ open_index(sa_recovery *r)
     return EMESH_OK;
 }
 
-/* The store's clock goes on where it stood; across a stop by the wall clock, within a week. */
+/* The store's clock goes on where it stood. How long a stop took is known while the machine runs; when
+ * it was started meanwhile, only the wall could tell, which may be anywhere: then the stop does not
+ * count, so that nothing expires early. */
 static void
 set_clock(sa_recovery *r)
 {
     sa_store *store = r->store;
-    uint64_t wall = sa_wall_us(store), at = r->clock_us;
-    if (r->have_meta && r->meta.clock_us >= at) {
-        uint64_t gone = wall > r->meta.wall_us ? wall - r->meta.wall_us : 0;
-        at = r->meta.clock_us + MIN(gone, SA_CLOCK_MAX_US);
+    uint64_t now = sa_boot_us(store), at = r->clock_us;
+    if (r->have_meta) {
+        bool same = r->meta.boot_id != 0 && r->meta.boot_id == store->boot_id;
+        uint64_t gone = same && now > r->meta.boot_us ? now - r->meta.boot_us : 0;
+        at = MAX(at, r->meta.clock_us + gone);
     }
-    store->clock_base = (int64_t)at - (int64_t)sa_boot_us(store);
+    store->clock_base = (int64_t)at - (int64_t)now;
 }
 
 /* A number of this life, known before anything of it is written. */
@@ -162,6 +164,9 @@ steps(sa_recovery *r)
         return code;
     sa_recover_mark(r);
     set_clock(r);
+    r->meta.boot_us = sa_boot_us(store);
+    r->meta.boot_id = store->boot_id;
+    r->meta.clock_us = (uint64_t)(store->clock_base + (int64_t)r->meta.boot_us);
     store->unclean = !was_clean || r->scanned->len > 0;
     sa_point(store->io, "recover-read");
     code = sa_recover_room(r);

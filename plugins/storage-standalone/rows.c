@@ -146,7 +146,8 @@ sa_row_key64(const void *p)
 }
 
 /* A newer minor version may put more behind a value: what is known of it is read. */
-#define META_SIZE 88u
+#define META_SIZE 104u
+#define META_SIZE_1 88u /* formats 1.0 and 1.1 */
 
 int
 sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
@@ -167,13 +168,16 @@ sa_rows_put_meta(struct sa_store *store, MDB_txn *txn, const sa_meta *m)
     sa_put32(v + 72, m->next_group);
     sa_put32(v + 76, m->swap);
     sa_put64(v + 80, m->next_hold);
+    sa_put64(v + 88, m->boot_us);
+    sa_put64(v + 96, m->boot_id);
     return sa_rows_put(store, txn, SA_T_META, "store", 5, v, sizeof v);
 }
 
 bool
 sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *m)
 {
-    if (sa_row_check(key, value) < (ssize_t)META_SIZE)
+    ssize_t len = sa_row_check(key, value);
+    if (len < (ssize_t)META_SIZE_1)
         return false;
     const uint8_t *v = value->mv_data;
     memcpy(m->id, v, 16);
@@ -191,6 +195,8 @@ sa_row_meta(const MDB_val *key, const MDB_val *value, sa_meta *m)
     m->next_group = sa_get32(v + 72);
     m->swap = sa_get32(v + 76);
     m->next_hold = sa_get64(v + 80);
+    m->boot_us = len >= (ssize_t)META_SIZE ? sa_get64(v + 88) : 0;
+    m->boot_id = len >= (ssize_t)META_SIZE ? sa_get64(v + 96) : 0;
     return true;
 }
 

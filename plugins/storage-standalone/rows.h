@@ -32,6 +32,7 @@ typedef struct sa_meta {
     uint32_t major, minor, incompat; /* minor: 0 in format 1.0, which did not write it */
     uint64_t applied; /* LSN: control records below it are in the rows */
     uint64_t clock_us, wall_us;
+    uint64_t boot_us, boot_id; /* since which start of the machine, 0 before format 1.2 */
     uint32_t next_topic, next_part, next_group;
     uint32_t swap; /* number of the last cleaned segment */
     uint64_t next_hold;

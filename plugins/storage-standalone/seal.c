@@ -57,8 +57,8 @@ swap(struct sa_store *store, sa_segment *seg, sa_entry *entries, uint32_t n)
     seg->live_bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
         sa_partition *part = sa_catalog_part(&store->cat, entries[i].partition);
-        if (part == NULL || part->id == 0)
-            continue;
+        if (part == NULL || part->id == 0 || entries[i].last < part->dead_to)
+            continue; /* cut before the last life ended */
         seg->live++;
         seg->live_bytes += entries[i].bytes;
         part->bytes += entries[i].bytes;

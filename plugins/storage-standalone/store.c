@@ -8,10 +8,12 @@
 #include "folder.h"
 #include "lane.h"
 #include "recovery.h"
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t
 sa_wall_us(const sa_store *store)
@@ -44,6 +46,20 @@ sa_boot_us(const sa_store *store)
     int64_t mono = ns_of(CLOCK_MONOTONIC), slept = ns_of(CLOCK_BOOTTIME) - mono;
     slept = (slept + step / 2) / step * step;
     return store->lp->time(NULL, EMESH_CLOCK_MONOTONIC) / 1000 + (uint64_t)(slept / 1000);
+}
+
+uint64_t
+sa_boot_id(void)
+{
+    char text[64];
+    uint64_t id = 0xcbf29ce484222325u; /* FNV-1a */
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : 0;
+    if (fd >= 0)
+        close(fd);
+    for (ssize_t i = 0; i < n; i++)
+        id = (id ^ (uint8_t)text[i]) * 0x100000001b3u;
+    return n > 0 ? MAX(id, 1) : 0;
 }
 
 uint64_t
@@ -100,6 +116,7 @@ sa_store_new(const emesh_host *host, const sa_options *opt, const sa_io *io, sa_
     store->st = host->service(host, EMESH_STORE_ID);
     store->io = io;
     store->opt = *opt;
+    store->boot_id = opt->boot_id != 0 ? opt->boot_id : sa_boot_id();
     store->dir = store->log_dir = store->lock_fd = -1;
     store->name = (char *)(uintptr_t)about(host, "instance");
     store->path = (char *)(uintptr_t)about(host, "data-dir");

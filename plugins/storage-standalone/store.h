@@ -37,6 +37,7 @@ typedef struct sa_options {
     uint64_t scrub_ns;   /* all sealed segments are read within it; 0: never */
     uint64_t clean_rate; /* bytes a second that the cleaner copies under load; 0: it does not */
     uint32_t max_partitions;
+    uint64_t boot_id; /* tests alone: a start of the machine; 0: this one */
 } sa_options;
 
 typedef struct sa_stats { /* counted for status, metrics and tests */
@@ -72,6 +73,7 @@ typedef struct sa_store {
     bool unclean;        /* the last life did not end in order */
     /* the store's clock: us, = clock_base + us since boot */
     int64_t clock_base;
+    uint64_t boot_id; /* of this start of the machine; 0: unknown */
     sa_log log;
     sa_segs segs;
     sa_tail tail;
@@ -107,6 +109,7 @@ uint64_t sa_wall_us(const sa_store *store);
 uint64_t sa_mono_ns(const sa_store *store);
 uint64_t sa_clock_us(const sa_store *store); /* never goes back, also across starts */
 uint64_t sa_boot_us(const sa_store *store);  /* since the machine started, sleep included */
+uint64_t sa_boot_id(void); /* of this start of the machine; 0: it does not say */
 void sa_say(const sa_store *store, uint32_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Fills err (may be NULL), returns code. */

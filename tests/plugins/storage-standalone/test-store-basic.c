@@ -7,6 +7,7 @@
 #include "folder-of.h"
 #include "lane.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static const emesh_start earliest = { sizeof earliest, EMESH_START_EARLIEST, 0, { 0, 0 } };
@@ -388,6 +389,65 @@ test_no_memory(void)
     store_host_end(h);
 }
 
+typedef struct lean {
+    sa_io io;
+    uint32_t reads, from; /* atomic; three reads from this one on fail */
+} lean;
+
+static ssize_t
+lean_read(void *ctx, int fd, void *into, size_t n, uint64_t place)
+{
+    lean *l = ctx;
+    uint32_t at = __atomic_add_fetch(&l->reads, 1, __ATOMIC_RELAXED);
+    return at >= l->from && at < l->from + 3 ? -ENOMEM
+                                              : sa_io_posix.pread(NULL, fd, into, n, place);
+}
+
+static _Noreturn void
+leave_log(const char *dir)
+{
+    sa_options opt = store_host_options();
+    store_host *h = store_host_new(dir, 1);
+    g_assert_cmpint(store_host_open(h, &opt, NULL), ==, EMESH_OK);
+    struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_PLACE, "t", "g", &earliest, 0, NULL), ==, 0);
+    g_assert_cmpuint(store_host_append(h, 0, topic, "e", 0, 10, 100, EMESH_LEVEL_SYNCED), ==, 10);
+    emesh_start after = { sizeof after, EMESH_START_AFTER, 0, { 0, 4 } };
+    g_assert_cmpint(store_host_admin(h, EMESH_CHANGE_SEEK, "t", "g", &after, 0, NULL), ==, 0);
+    folder_die();
+}
+
+/* A start that lacks memory for a while is slow; it takes nothing for damage. */
+static void
+test_no_memory_at_start(void)
+{
+    g_autofree char *dir = folder_make_fast();
+    if (folder_fork())
+        leave_log(dir);
+    g_assert_cmpint(folder_child_ended(), ==, 0);
+    uint32_t starts = 0;
+    for (bool met = true; met; starts++) {
+        lean l = { .io = sa_io_posix, .from = 1 + 3 * starts };
+        sa_options opt = store_host_options();
+        g_autofree char *copy = folder_copy(dir);
+        store_host *h = store_host_new(copy, 1);
+        l.io.ctx = &l;
+        l.io.pread = lean_read;
+        g_assert_cmpint(store_host_open(h, &opt, &l.io), ==, EMESH_OK);
+        met = __atomic_load_n(&l.reads, __ATOMIC_RELAXED) >= l.from;
+        struct emesh_topic *topic = store_host_topic(h, "t", EMESH_LEVEL_OS, 0, 0);
+        store_reader *r = store_host_read_all(h, topic, "g", 0);
+        g_assert_cmpuint(store_host_n(r), ==, 5);
+        g_assert_cmpuint(store_host_store(h)->stats.damaged, ==, 0);
+        store_host_reader_close(r);
+        sa_topic_close(NULL, topic);
+        store_host_end(h);
+    }
+    g_test_message("%u starts that lacked memory somewhere", starts);
+    g_assert_cmpuint(starts, >, 3);
+    folder_remove(dir);
+}
+
 /* Waits until the index knows all of the log; the first checkpoint may have begun before. */
 static void
 wait_checkpoint(store_host *h)
@@ -451,6 +511,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/store/no-memory-at-start", test_no_memory_at_start); /* these begin with a fork */
     g_test_add_func("/store/killed-often", test_killed_often);
     g_test_add_func("/store/killed", test_killed);
     g_test_add_func("/store/behind-checkpoint", test_behind_checkpoint);
