@@ -171,13 +171,14 @@ sort_shelf(sa_print *prints, uint32_t n)
     }
 }
 
-#define SA_SHELVES 65536u
+#define SA_FEW 4096u
 
-/* By hash, and by place among equals: put on shelves by their first 16 bits, where few meet. */
+/* By hash, and by place among equals: put on shelves by their first 16 bits, or 8, where few meet. */
 static bool
 sort_prints(sa_print *prints, uint32_t n)
 {
-    uint32_t *start = calloc(SA_SHELVES + 1, sizeof *start);
+    uint32_t shift = n > SA_FEW ? 48 : 56, shelves = 1u << (64 - shift);
+    uint32_t *start = calloc(shelves + 1, sizeof *start);
     sa_print *sorted = malloc(n * sizeof *sorted);
     if (start == NULL || sorted == NULL) {
         free(start);
@@ -185,13 +186,13 @@ sort_prints(sa_print *prints, uint32_t n)
         return false;
     }
     for (uint32_t i = 0; i < n; i++)
-        start[(prints[i].hash >> 48) + 1]++;
-    for (uint32_t k = 0; k < SA_SHELVES; k++)
+        start[(prints[i].hash >> shift) + 1]++;
+    for (uint32_t k = 0; k < shelves; k++)
         start[k + 1] += start[k];
     for (uint32_t i = 0; i < n; i++)
-        sorted[start[prints[i].hash >> 48]++] = prints[i];
+        sorted[start[prints[i].hash >> shift]++] = prints[i];
     /* start[k] is where shelf k ends now */
-    for (uint32_t k = 0, from = 0; k < SA_SHELVES; from = start[k++])
+    for (uint32_t k = 0, from = 0; k < shelves; from = start[k++])
         sort_shelf(sorted + from, start[k] - from);
     memcpy(prints, sorted, n * sizeof *prints);
     free(start);

@@ -269,6 +269,7 @@ sa_recover_rows(sa_recovery *r)
     store->cat.next_part = MAX(1, r->meta.next_part);
     store->cat.next_group = MAX(1, r->meta.next_group);
     store->holds.next = MAX(1, r->meta.next_hold);
+    store->holds.seen = store->holds.next - 1; /* a group that forgets behind here forgets all rows */
     int rc = sa_rows_each(store, SA_T_CATALOG, each_catalog, r);
     if (rc == 0 && !r->corrupt)
         rc = sa_rows_each(store, SA_T_GROUPS, each_pair, r);

@@ -30,9 +30,15 @@ one() {
     mkdir -p "$found"
     dict=
     [ -f "$here/$1.dict" ] && dict="-dict=$here/$1.dict"
+    args= asan=
+    if [ "$1" = store-state ]; then # each input opens stores: what libFuzzer and ASan do beside it counts
+        args="-entropic=0 -detect_leaks=0" # the replay under ASan looks for leaks
+        asan=quarantine_size_mb=4:malloc_context_size=4
+    fi
     echo "== $1: $seconds s"
     # shellcheck disable=SC2086
-    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "$build/tests/fuzz/fuzz-$1" $dict \
+    ASAN_OPTIONS=$asan UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        "$build/tests/fuzz/fuzz-$1" $dict $args \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
         -artifact_prefix="$found-crash-" "$found" "$here/corpus/$1" >"$found.log" 2>&1 || {
         tail -n 30 "$found.log"
