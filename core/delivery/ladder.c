@@ -61,10 +61,13 @@ unripe(emesh_sub *sub, emesh_slot *slot, uint64_t ripe_ms, uint64_t now_ms)
     return MIN(ripe_ms - now_ms, (slot->due_ns - now) / 1000000u + 1);
 }
 
-/* Moves what is ripe of one partition; how long until the next is, at most LOOK_MS. */
+/* Moves what is ripe of one partition; how long until the next is, at most LOOK_MS. On the shortest
+ * step what came later may be due first, by less than a second. */
 static uint64_t
 walk(emesh_sub *sub, const emesh_window *window, uint64_t now_ms, GArray *foreign)
 {
+    uint64_t wait = LOOK_MS;
+
     for (uint32_t k = 0; k < window->order.n && !window->revoking; k++) {
         uint32_t at = window->order.at[(window->order.head + k) & (window->order.room - 1)];
         emesh_slot *slot = emesh_slot_at(&sub->slots, at);
@@ -79,13 +82,13 @@ walk(emesh_sub *sub, const emesh_window *window, uint64_t now_ms, GArray *foreig
         }
         left = unripe(sub, slot, ripe, now_ms);
         if (left > 0)
-            return MIN(left, LOOK_MS);
-        if (emesh_rung_read(slot->event, &rung))
+            wait = MIN(left, wait);
+        else if (emesh_rung_read(slot->event, &rung))
             emesh_slot_move(sub, at, &rung, now_ms);
         else
             g_array_append_val(foreign, at);
     }
-    return LOOK_MS;
+    return wait;
 }
 
 static void
@@ -93,8 +96,11 @@ turn(emesh_sub *sub)
 {
     emesh_worker *worker = sub->owner->lane->worker;
     uint64_t now_ms = (uint64_t)g_get_real_time() / 1000u, wait = LOOK_MS;
-    g_autoptr(GArray) foreign = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_autoptr(GArray) foreign = NULL;
 
+    if (sub->slots.ready == 0 && sub->probe.place != 0)
+        return; /* nothing came, and nothing is ripe before that */
+    foreign = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     while (emesh_slots_pop_ready(&sub->slots) != 0)
         ; /* found again in the order of their windows */
     for (uint32_t i = 0; i < sub->windows->len; i++) {
