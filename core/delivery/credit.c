@@ -133,10 +133,17 @@ emesh_consumer_has_credit(emesh_sub *sub, emesh_consumer *c, uint64_t now)
     }
     if (c->open_head == 0)
         return true;
-    if (c->probe_ns != 0 || all_fails(sub)) /* one at a time, to see */
+    if (emesh_consumer_probes(sub, c))
         return false;
     return (uint32_t)(now / 1000000u) - emesh_slot_at(&sub->slots, c->open_head - 1)->offered_ms <=
            HOLDER_MS;
+}
+
+/* It gets one event at a time, so that it can be seen whether it is up again. */
+bool
+emesh_consumer_probes(const emesh_sub *sub, const emesh_consumer *c)
+{
+    return c->probe_ns != 0 || all_fails(sub);
 }
 
 void

@@ -205,12 +205,43 @@ emesh_sub_next_turn(emesh_alarm *alarm)
     emesh_sub_touch((emesh_sub *)((char *)alarm - offsetof(emesh_sub, next_turn)));
 }
 
+#define PROBE_LOOK 64u /* events put aside for one that has not failed yet */
+
+/* A member that seems to be down is tried with an event that has not failed before, if there is one:
+ * five that fail wherever they go must not stop a group for good. In order by key each has its place. */
+static bool
+no_probe(const emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c, uint32_t aside)
+{
+    return (slot->avoid != 0 || slot->attempt > 1) && !sub->ordered && aside < PROBE_LOOK &&
+           emesh_consumer_probes(sub, c);
+}
+
+/* None was found: the oldest that failed must do. True: it is offered. */
+static bool
+probe_all_the_same(emesh_sub *sub, uint32_t index)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    emesh_consumer *c = pick(sub, slot, index, NULL);
+
+    if (c != NULL)
+        offer_to(sub, c, slot, index);
+    return c != NULL;
+}
+
+static void
+put_aside(GArray **aside, uint32_t index)
+{
+    if (*aside == NULL)
+        *aside = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_array_append_val(*aside, index);
+}
+
 /* In order, while somebody has credit and the turn lasts. What only some protocols can carry does not
  * hold up what is behind it. */
 void
 emesh_sub_offer(emesh_sub *sub)
 {
-    g_autoptr(GArray) aside = NULL;
+    g_autoptr(GArray) aside = NULL, failed = NULL;
     const emesh_consumer *emptied = NULL;
 
     turn_begin(sub);
@@ -233,7 +264,9 @@ emesh_sub_offer(emesh_sub *sub)
             c = by_itself(sub, only, slot, index);
         else
             c = pick(sub, slot, index, suspect ? NULL : emptied);
-        if (c != NULL) {
+        if (c != NULL && no_probe(sub, slot, c, failed != NULL ? failed->len : 0)) {
+            put_aside(&failed, index);
+        } else if (c != NULL) {
             offer_to(sub, c, slot, index);
         } else if (only != NULL) {
             emesh_order_hold(sub, index); /* the key goes on when its member acknowledges */
@@ -241,15 +274,16 @@ emesh_sub_offer(emesh_sub *sub)
             emesh_slots_unpop(&sub->slots, index);
             break;
         } else if (may_wait(sub, slot, index)) {
-            if (aside == NULL)
-                aside = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-            g_array_append_val(aside, index);
+            put_aside(&aside, index);
             if (suspect && emptied == NULL)
                 emptied = to_empty(sub);
         } else {
             emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, NULL, 0);
         }
     }
+    for (uint32_t i = 0; failed != NULL && i < failed->len; i++)
+        if (i > 0 || !probe_all_the_same(sub, g_array_index(failed, uint32_t, i)))
+            emesh_slots_return(&sub->slots, g_array_index(failed, uint32_t, i));
     for (uint32_t i = 0; aside != NULL && i < aside->len; i++)
         emesh_slots_return(&sub->slots, g_array_index(aside, uint32_t, i));
 }

@@ -222,6 +222,7 @@ uint32_t emesh_consumer_credit(const emesh_consumer *consumer);
 uint32_t emesh_consumer_room(const emesh_consumer *consumer);
 void emesh_consumer_charge(emesh_consumer *consumer, uint32_t bytes);   /* an offer began */
 void emesh_consumer_uncharge(emesh_consumer *consumer, uint32_t bytes); /* and ended */
+bool emesh_consumer_probes(const emesh_sub *sub, const emesh_consumer *consumer);
 /* An offer ended: done or failed. False: the member is at fault, not the event. */
 bool emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *consumer, emesh_slot *slot, bool done);
 void emesh_consumer_pause(emesh_sub *sub, emesh_consumer *consumer, uint64_t wait_ns);

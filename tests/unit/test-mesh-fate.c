@@ -241,6 +241,37 @@ test_member_that_is_down(void)
     mesh_free(m);
 }
 
+/* More events that fail wherever they go than open a breaker, and good ones behind them: the member is
+ * tried with one of the latter, so all of these come, and in the end each of the former is buried. */
+static void
+test_poison_stops_nobody(void)
+{
+    mesh *m = up(RULES, NULL);
+    mesh_client *c = mesh_client_new(m, 0), *admin = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    mesh_sub *letters = mesh_subscribe(admin, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    uint32_t had = 0, good = 0, sent = 0;
+    int64_t until = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+
+    mesh_publish(c, "t", "poison", 8, 10);
+    while (good < 5 || mesh_n_deliveries(letters) < 8) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        if (sent <= good) { /* somebody goes on publishing */
+            mesh_publish(c, "t", "good", 1, 10);
+            sent++;
+        }
+        g_usleep(1000);
+        for (; had < mesh_n_deliveries(sub); had++) {
+            bool is_good = mesh_delivered(sub, had)[0] == 'g';
+            good += is_good;
+            mesh_settle(sub, had, is_good ? EMESH_SETTLE_DONE : EMESH_SETTLE_RETRY, 0);
+        }
+    }
+    g_test_message("%u good ones meanwhile", good);
+    g_assert_cmpuint(mesh_n_deliveries(letters), ==, 8);
+    mesh_free(m);
+}
+
 /* One key, three members: what failed comes first again, and then the rest in order; other keys do
  * not wait for it. */
 static void
@@ -499,6 +530,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/expired", test_expired);
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
+    g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
