@@ -21,8 +21,9 @@ none before the one in front of it is done or dead).
 Counted, and wrong unless 0:
   lost          acknowledged, and neither delivered to a group nor among its dead letters
   unasked       delivered though it was refused, or never sent
-  duplicated    delivered again after a member had acknowledged it, with no crash so soon behind that
-                acknowledgement that the daemon may not have kept it (--settle seconds); dead twice
+  duplicated    delivered again after a member had acknowledged it, with no crash of the daemon, and no
+                cut of that member, so soon behind that the acknowledgement may not have reached the
+                daemon or not been kept (--settle seconds); dead twice
   out of order  as above
   early         delivered before its due time
   late          delivered more than --late seconds after it (only with --late)
@@ -73,6 +74,7 @@ class Logs:
 
     def __init__(self):
         self.sent, self.members, self.dead, self.crashes = {}, [], defaultdict(list), []
+        self.cuts = defaultdict(list)  # by member
 
     def read(self, lines, where):
         """One log."""
@@ -134,7 +136,9 @@ class Logs:
     def fault(self, fields):
         if fields[0] == "crash":
             self.crashes.append(float(fields[1]))
-        elif fields[0] != "cut":
+        elif fields[0] == "cut":
+            self.cuts[fields[1]].append(float(fields[2]))
+        else:
             raise Unreadable(f"an unknown fault {fields[0]}")
 
 
@@ -185,7 +189,8 @@ class Judge:
         return self.verdict
 
     def one(self, name, members, dead):
-        happened = sorted((entry for m in members for entry in m.happened), key=lambda e: e[0])
+        happened = sorted(((*entry, m.name) for m in members for entry in m.happened),
+                          key=lambda e: e[0])
         got = self.deliveries(name, happened)
         buried = defaultdict(int)
         for _, event in dead:
@@ -217,9 +222,9 @@ class Judge:
     def deliveries(self, name, happened):
         """Counts what came; the ids."""
         got, done = {}, {}
-        for at, what, event in happened:
+        for at, what, event, member in happened:
             if what == "done":
-                done[event] = at
+                done[event] = (at, member)
             if what != "got":
                 continue
             self.verdict.counts["delivered"] += 1
@@ -241,19 +246,22 @@ class Judge:
             self.verdict.add("late", f"{event} came to {name} {at - sent.due:.3f} s late")
 
     def again(self, name, event, done, at):
-        """May it come again? When nobody had acknowledged it, or a crash may have taken that."""
-        if done is None or any(done - CLOCK_SLACK <= crash <= min(at, done + self.settle)
-                               for crash in self.crashes):
-            self.verdict.counts["repeated"] += 1
-        else:
-            self.verdict.add("duplicated", f"{event} came to {name} again {at - done:.3f} s after "
-                             "it was acknowledged")
+        """May it come again? When nobody had acknowledged it, or a crash or a cut may have taken
+        that."""
+        if done is not None:
+            acked, member = done
+            excuses = self.crashes + self.logs.cuts.get(member, [])
+            if not any(acked - CLOCK_SLACK <= e <= min(at, acked + self.settle) for e in excuses):
+                self.verdict.add("duplicated", f"{event} came to {name} again {at - acked:.3f} s "
+                                 f"after {member} had acknowledged it")
+                return
+        self.verdict.counts["repeated"] += 1
 
     def in_log_order(self, name, members, happened):
         if len(members) > 1:
             raise Unreadable(f"{name}: log order is of a group of one member")
         last, seen = {}, set()
-        for _, what, event in happened:
+        for _, what, event, _ in happened:
             sent = self.logs.sent.get(event)
             if what != "got" or event in seen or sent is None:
                 continue
@@ -277,7 +285,7 @@ class Judge:
                 place[event] = (key, i)
             ahead[key] = 0
         ended = set()
-        for at, what, event in happened:
+        for at, what, event, _ in happened:
             if event not in place:
                 continue
             key, i = place[event]

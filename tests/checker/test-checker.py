@@ -90,6 +90,14 @@ def a_crash_soon_behind_the_ack_excuses():
     expect(counts(THREE, group, "faults f\ncrash 7"), duplicated=1)  # behind both
 
 
+def a_cut_of_the_member_excuses_its_own():
+    group = "subscriber s group=g\ngot a 4\ndone a 4.5\ngot b 4\ndone b 4"
+    again = "subscriber t group=g\ngot a 6\ndone a 6"
+    expect(counts(THREE, group, again, "faults f\ncut s 4.5"), repeated=1)
+    expect(counts(THREE, group, again, "faults f\ncut t 4.5"), duplicated=1)
+    expect(counts(THREE, group, again, "faults f\ncut s 7"), duplicated=1)
+
+
 def each_group_for_itself():
     one = "subscriber s group=g\ngot a 4\ndone a 4\ngot b 4\ndone b 4"
     expect(counts(THREE, one, one.replace("group=g", "group=h")), delivered=4, repeated=0)

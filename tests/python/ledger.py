@@ -18,6 +18,8 @@ class Log:
     def __init__(self, ledger, kind, name, **more):
         self.file = (ledger.home / f"{len(ledger.logs):04d}.log").open("w", encoding="utf-8")
         ledger.logs.append(self.file)
+        self.name, self.ledger = name, ledger
+        self.done = set()  # for tests that wait until all is
         self.say(kind, name, *(f"{k}={v}" for k, v in more.items() if v is not None))
 
     def say(self, *fields):
@@ -49,6 +51,10 @@ class Ledger:
 
     def crash(self):
         self.faults.at("crash")
+
+    def cut(self, log):
+        """The connection of this subscriber is broken off, perhaps with acknowledgements on it."""
+        self.faults.at("cut", log.name)
 
     def verdict(self, what, settle=1.0, late=None):
         """Runs the checker, prints its counts as a comment of TAP; they must be without fault."""

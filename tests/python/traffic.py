@@ -75,6 +75,7 @@ class Publisher(Link):
         self.under_way = {}
         self.paused = False
         self.acked = self.refused = 0
+        self.sure = True  # TCP has one code for "not stored" and "perhaps": not where disks fail
         self.live()
 
     def fill(self):
@@ -103,9 +104,11 @@ class Publisher(Link):
         if header["code"] == 0:
             self.acked += 1
             self.log.at("acked", event)
+            self.log.done.add(event)
         else:
             self.refused += 1
-            self.log.at("refused", event)
+            if self.sure:
+                self.log.at("refused", event)
 
 
 class Member(Link):
@@ -142,10 +145,12 @@ class Member(Link):
         else:
             self.log.at("failed", event)
             self.close(reset=True)
+            self.log.ledger.cut(self.log)
 
     def ack(self, seq, event):
         self.wire.unsent += wire.frame(f"{self.push}_ACK", seq)
         self.log.at("done", event)
+        self.log.done.add(event)
         self.acked += 1
 
     def release(self, n=None):
