@@ -6,6 +6,8 @@
 #include "admin/tables.h"
 #include "bus/commands.h"
 #include "delivery/commands.h"
+#include "delivery/top.h"
+#include "delivery/why.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +27,8 @@ static const emesh_command *const tables[] = {
     emesh_config_commands,
     emesh_bus_commands,
     emesh_delivery_commands,
+    emesh_top_commands,
+    emesh_why_commands,
     emesh_place_commands,
     emesh_browse_commands,
     emesh_letter_commands,

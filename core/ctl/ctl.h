@@ -22,6 +22,10 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     gboolean every;
     gint64 count;
     char *reason;               /* client kick */
+    char *since;                /* why */
+    gint64 last;                /* -1: not given */
+    gboolean once;              /* top */
+    gint64 interval;
     char **conf, **plugin_dirs; /* config check, plugin show, store */
     char *folder, *data_dir;    /* store */
     gboolean quiet, data;
@@ -113,6 +117,8 @@ int ctl_letter_replay(ctl *c, char **args, int n);
 int ctl_letter_purge(ctl *c, char **args, int n);
 int ctl_client_list(ctl *c, char **args, int n);
 int ctl_client_kick(ctl *c, char **args, int n);
+int ctl_why(ctl *c, char **args, int n);
+int ctl_top(ctl *c, char **args, int n);
 int ctl_publish(ctl *c, char **args, int n);
 int ctl_subscribe(ctl *c, char **args, int n);
 int ctl_config_check(ctl *c, char **args, int n);

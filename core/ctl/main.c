@@ -84,7 +84,8 @@ main(int argc, char **argv)
         _exit(emesh_loader_probe(argv[2]));
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN); /* the library writes to sockets that may be gone */
-    ctl c = { .opt = { .partition = -1, .from_offset = -1, .to_offset = -1, .limit = -1 },
+    ctl c = { .opt = { .partition = -1, .from_offset = -1, .to_offset = -1, .limit = -1, .last = -1,
+                  .interval = 2 },
               .out = stdout, .now_ms = g_get_real_time() / 1000 };
     c.colour = wants_colour(stdout);
     int code;

@@ -30,7 +30,8 @@ static const flag flags[] = {
     { "version", 0, G_OPTION_ARG_NONE, PLACE(version), "show the version of this tool", NULL },
     { "id", 0, G_OPTION_ARG_STRING, PLACE(id), "id of the event (a random UUID)", "ID" },
     { "source", 0, G_OPTION_ARG_STRING, PLACE(source), "source of the event (/eventmeshctl)",
-      "URI" },
+      "URI", "publish" },
+    { "source", 0, G_OPTION_ARG_STRING, PLACE(source), "of this source alone", "URI", "why" },
     { "type", 0, G_OPTION_ARG_STRING, PLACE(type), "type of the event (eventmeshctl.publish)",
       "TYPE", "publish" },
     { "content-type", 0, G_OPTION_ARG_STRING, PLACE(content_type),
@@ -42,7 +43,14 @@ static const flag flags[] = {
       "least durability to wait for: memory, os, synced, quorum", "LEVEL" },
     { "file", 0, G_OPTION_ARG_FILENAME, PLACE(file), "take the data from a file", "PATH" },
     { "group", 'g', G_OPTION_ARG_STRING, PLACE(group),
-      "share the events among the members of a group", "NAME" },
+      "share the events among the members of a group", "NAME", "subscribe" },
+    { "group", 'g', G_OPTION_ARG_STRING, PLACE(group), "decisions about this group", "NAME",
+      "why" },
+    { "since", 0, G_OPTION_ARG_STRING, PLACE(since),
+      "not older than this: 10m, 2h, or a time like 2025-01-31T08:00:00Z", "TIME" },
+    { "last", 'n', G_OPTION_ARG_INT64, PLACE(last), "the youngest so many decisions (20)", "N" },
+    { "once", 0, G_OPTION_ARG_NONE, PLACE(once), "print one screen and end", NULL },
+    { "interval", 'i', G_OPTION_ARG_INT64, PLACE(interval), "seconds between screens (2)", "N" },
     { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest", "PLACE",
       "subscribe" },
     { "every", 0, G_OPTION_ARG_NONE, PLACE(every), "with --group: every member gets every event",
@@ -143,6 +151,7 @@ ctl_options_clear(ctl_options *opt)
     g_free(opt->group);
     g_free(opt->from);
     g_free(opt->reason);
+    g_free(opt->since);
     g_strfreev(opt->conf);
     g_strfreev(opt->plugin_dirs);
     g_free(opt->folder);

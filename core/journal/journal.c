@@ -147,3 +147,15 @@ emesh_journal_read_counts(const emesh_journal *j, emesh_journal_counts *out)
     out->lost = __atomic_load_n(&j->lost, __ATOMIC_RELAXED);
     out->syncs = __atomic_load_n(&j->syncs, __ATOMIC_RELAXED);
 }
+
+uint32_t
+emesh_journal_sample(const emesh_journal *j)
+{
+    return j->sample;
+}
+
+void
+emesh_journal_work(emesh_journal *j, emesh_job *job)
+{
+    emesh_pool_submit_slow(j->pool, job);
+}

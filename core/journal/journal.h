@@ -32,6 +32,9 @@ void emesh_journal_watch(emesh_journal *journal, void (*failed)(void *ctx, const
                          void *ctx);
 /* [main] All notes are freed; the pool still runs or has ended. */
 void emesh_journal_close(emesh_journal *journal);
+uint32_t emesh_journal_sample(const emesh_journal *journal); /* one of so many; 0: none */
+/* [any] Runs job on a pool thread, to read it there. */
+void emesh_journal_work(emesh_journal *journal, emesh_job *job);
 const char *emesh_journal_path(const emesh_journal *journal);
 void emesh_journal_read_counts(const emesh_journal *journal, emesh_journal_counts *out);
 
