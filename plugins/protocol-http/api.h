@@ -44,6 +44,13 @@ void http_uri_topic_create(http_request *r, const char *rest);
 void http_uri_topic_delete(http_request *r, const char *rest);
 void http_uri_query(http_request *r, const char *rest);
 
+/* ---- stream.c: server-sent events ---- */
+void http_uri_stream(http_request *r, const char *rest);
+void http_streams_end(http_lane *lane); /* all of them, in an orderly way */
+
+/* ---- receive.c: webhooks of others ---- */
+void http_uri_receive(http_request *r, const char *rest);
+
 /* retCode for what became of a publish. */
 int http_ret_of(int32_t code, int otherwise);
 

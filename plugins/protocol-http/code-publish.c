@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Codes that publish: 104, 101 (which waits for a reply), 107, and 102 with several at once. Each
- * is answered when its store has it. [lane]
+ * Codes that publish: 104, 101 (which waits for a reply), 301 (which is one), 107, and 102 with
+ * several at once. Each is answered when its store has it. [lane]
  */
 #include "code.h"
 #include "flavour.h"
@@ -17,6 +17,8 @@ ret_for(const http_request *r, int32_t code)
 
     if (code == EMESH_OK)
         return 0;
+    if (r->code == 301)
+        return ret == 8 ? 7 : ret == 22 ? ret : 16;
     if (r->code == 101)
         return ret == 23 || ret == 22 ? ret : ret == 8 ? 7 : EMESH_CLASS(code) == 4 ? 4 : 3;
     if ((r->code == 102 || r->code == 107) && ret != 22)
@@ -90,7 +92,7 @@ published(http_publish *p)
         answer_reply(p);
         return;
     }
-    if (r->code == 102) {
+    if (r->code == 102 || r->code == 301) {
         http_ret(r, 200, 0, NULL);
         return;
     }
@@ -148,6 +150,8 @@ publish_one(http_request *r, http_sent *sent)
     p->data = g_steal_pointer(&sent->topic);
     p->items[0].event = g_steal_pointer(&sent->event);
     p->items[0].topic = (emesh_slice){ p->data, strlen(p->data) };
+    if (r->code == 301) /* whose, its correlation says, which came with the push */
+        p->items[0].what = EMESH_PUB_REPLY;
     if (waits) {
         p->items[0].what = EMESH_PUB_REQUEST;
         p->items[0].deadline_ns = http_now(r->lane) + wait * 1000000;

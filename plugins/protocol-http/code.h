@@ -6,7 +6,7 @@
 #define HTTP_CODE_H
 #include "api.h"
 
-void http_code_send(http_request *r, http_params *p);  /* 101, 104, 107 */
+void http_code_send(http_request *r, http_params *p);  /* 101, 104, 107, 301 */
 void http_code_batch(http_request *r, http_params *p); /* 102 */
 void http_code_subscribe(http_request *r, http_params *p);
 void http_code_unsubscribe(http_request *r, http_params *p);

@@ -119,7 +119,8 @@ static bool
 read_message(reading *d, const char *content)
 {
     const http_field *text = http_form_field(&d->p->form, content);
-    const char *seq = field(d, "bizseqno"), *topic = field(d, "topic");
+    const char *seq = field(d, "bizseqno");
+    const char *topic = field(d, d->r->code == 301 ? "origtopic" : "topic");
     const char *unique = field(d, "uniqueid"), *group = field(d, "producergroup");
     bool v2 = d->r->code == 107;
 

@@ -41,6 +41,7 @@ typedef struct http_options {
     char *push_ca, *push_certificate, *push_key;
     bool push_verify, push_handshake;
     http_guard guard;
+    GPtrArray *receivers; /* http_receiver, receive.h */
 } http_options;
 
 typedef struct http_counters { /* [any] */
@@ -81,6 +82,7 @@ struct http_lane {
     GSocket *keeper;  /* makes libsoup keep connections alive, listen.c */
     GQueue conns;     /* http_conn, links inside */
     http_tls tls;
+    GQueue streams; /* of server-sent events, links inside */
     GHashTable *sessions; /* identity → http_session */
     GQueue session_list;  /* the same, the longest unused first; links inside */
     http_push *push;

@@ -2,6 +2,7 @@
  *
  * Life of an instance and its lanes.
  */
+#include "api.h"
 #include "http.h"
 #include "push.h"
 
@@ -134,6 +135,7 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
     lane->sweep = http->loop->timer(loop, sweep, lane);
     g_queue_init(&lane->conns);
     g_queue_init(&lane->session_list);
+    g_queue_init(&lane->streams);
     lane->sessions = g_hash_table_new(g_str_hash, g_str_equal);
     if (http->options.tls_certificate != NULL && !http_tls_load(&lane->tls, &http->options, &error))
         g_strlcpy(err->text, error->message, sizeof err->text);
@@ -213,6 +215,7 @@ drain(emesh_lane *of, uint64_t deadline_ns, emesh_op *op)
     http_listen_stop(lane);
     http_conns_sweep(lane, now);
     http_push_drain(lane);
+    http_streams_end(lane);
     http_lane_settle_down(lane);
 }
 
@@ -229,6 +232,7 @@ detach(emesh_lane *of, emesh_op *op)
     lane->is_draining = true;
     http_listen_stop(lane);
     http_push_cut(lane);
+    http_streams_end(lane);
     lane->detaching = op;
     http_lane_settle_down(lane);
 }

@@ -3,6 +3,7 @@
  * Options as the lanes use them. [any]
  */
 #include "http.h"
+#include "receive.h"
 
 static int64_t
 number(const emesh_config_api *config, const emesh_config *cfg, const char *name)
@@ -93,7 +94,8 @@ http_options_read(http_options *o, const emesh_config_api *config, const emesh_c
         g_autoptr(GUri) uri = g_uri_parse(o->advertise, SOUP_HTTP_URI_FLAGS, NULL);
         o->address = uri != NULL ? g_strdup(g_uri_get_host(uri)) : NULL;
     }
-    return read_push(o, config, cfg, err);
+    o->receivers = g_ptr_array_new_with_free_func(http_receiver_free);
+    return read_push(o, config, cfg, err) && http_receivers_read(o->receivers, config, cfg, err);
 }
 
 void
@@ -111,4 +113,5 @@ http_options_clear(http_options *o)
     g_free(o->push_certificate);
     g_free(o->push_key);
     http_guard_clear(&o->guard);
+    g_clear_pointer(&o->receivers, g_ptr_array_unref);
 }

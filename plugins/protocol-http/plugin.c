@@ -79,6 +79,13 @@ static const emesh_option options[] = {
               "address that their request came to.",
       .type = EMESH_OPT_URL,
       .since = 1 },
+    { .name = "webhook.*",
+      .choices = "*.secret",
+      .help = "A webhook that is received here: webhook.NAME.path (below /webhook/), .topic, .source, "
+              ".type, .kind (generic or github) and .secret (for X-Hub-Signature-256).",
+      .type = EMESH_OPT_MAP,
+      .must = EMESH_OPT_SECRET,
+      .since = 1 },
     { .name = "push-timeout",
       .value = "5s",
       .help = "Time for a webhook to answer.",
@@ -135,7 +142,7 @@ static const emesh_need needs[] = {
 static const emesh_component component = {
     .size = sizeof component,
     .option_size = sizeof(emesh_option),
-    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE,
+    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE | EMESH_PROTOCOL_CAN_REQUEST,
     .kind = EMESH_PROTOCOL_KIND,
     .name = "protocol-http",
     .summary = "EventMesh HTTP API, CloudEvents over HTTP, webhooks",

@@ -212,6 +212,10 @@ set_windows(http_group *group, const char *topic)
     }
 }
 
+static void topic_subscribed(http_member *member, int32_t code, const emesh_error *err);
+static void topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n);
+static const http_member_ops topic_ops = { topic_subscribed, topic_deliver };
+
 bool
 http_hook_subscribe(http_hook *hook, const char *name, bool sync, http_format format,
                     http_try *attempt)
@@ -225,7 +229,7 @@ http_hook_subscribe(http_hook *hook, const char *name, bool sync, http_format fo
                              .group = { hook->name, strlen(hook->name) },
                              .ack_timeout_ns = http->options.push_timeout_ns + PATIENCE_NS };
 
-    *topic = (http_topic){ .hook = hook, .format = format, .sync = sync, .attempt = attempt };
+    *topic = (http_topic){ .base = { &topic_ops }, .hook = hook, .format = format, .sync = sync, .attempt = attempt };
     memcpy(topic->name, name, strlen(name) + 1);
     topic->member = http->client->subscribe(hook->mesh, &spec, topic);
     if (topic->member == NULL) {
@@ -301,9 +305,10 @@ http_hook_drop(http_hook *hook)
     http_hook_unref(hook);
 }
 
-void
-http_push_subscribed(http_topic *topic, int32_t code, const emesh_error *err)
+static void
+topic_subscribed(http_member *member, int32_t code, const emesh_error *err)
 {
+    http_topic *topic = (http_topic *)member;
     http_hook *hook = http_hook_ref(topic->hook);
     http_try *attempt = g_steal_pointer(&topic->attempt);
     const char *why = http_why(err, "the topic is refused");
@@ -320,9 +325,10 @@ http_push_subscribed(http_topic *topic, int32_t code, const emesh_error *err)
     http_hook_unref(hook);
 }
 
-void
-http_push_deliver(http_topic *topic, const emesh_delivery *items, uint32_t n)
+static void
+topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n)
 {
+    http_topic *topic = (http_topic *)member;
     http_hook *hook = topic->hook;
     http_target *target = hook->target;
     uint64_t now = http_now(hook->push->lane);

@@ -62,6 +62,7 @@ struct http_hook { /* counted: its group, its jobs, orders that wait for it */
 };
 
 struct http_topic { /* ctx of a member; freed when the mesh calls for it no more */
+    http_member base; /* first */
     http_hook *hook;
     emesh_member *member;
     http_format format;
@@ -122,9 +123,6 @@ void http_hook_unsubscribe(http_hook *hook, http_topic *topic);
 void http_hook_drop(http_hook *hook); /* from its group, with all topics */
 http_hook *http_hook_ref(http_hook *hook);
 void http_hook_unref(http_hook *hook);
-/* Called through http_client. */
-void http_push_subscribed(http_topic *topic, int32_t code, const emesh_error *err);
-void http_push_deliver(http_topic *topic, const emesh_delivery *items, uint32_t n);
 
 /* ---- push-order.c: what clients want, on the lane of the group ---- */
 typedef enum http_want { HTTP_WANT_SUBSCRIBE, HTTP_WANT_UNSUBSCRIBE, HTTP_WANT_HEARTBEAT } http_want;

@@ -4,7 +4,6 @@
  * the mesh has no room for waits here, a while. [lane]
  */
 #include "http.h"
-#include "push.h"
 #include "session.h"
 #include <string.h>
 
@@ -391,15 +390,17 @@ ask(emesh_lane *lane, void *session, const emesh_ask *what)
 static void
 subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *err)
 {
+    http_member *m = member;
     (void)lane;
-    http_push_subscribed(member, code, err);
+    m->ops->subscribed(m, code, err);
 }
 
 static void
 deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t n)
 {
+    http_member *m = member;
     (void)lane;
-    http_push_deliver(member, items, n);
+    m->ops->deliver(m, items, n);
 }
 
 const emesh_client_ops http_client = { .size = sizeof http_client,

@@ -18,4 +18,14 @@ struct http_actor { /* the first member of each of them */
     const http_actor_ops *ops;
 };
 
+typedef struct http_member http_member;
+typedef struct http_member_ops {
+    void (*subscribed)(http_member *member, int32_t code, const emesh_error *err);
+    void (*deliver)(http_member *member, const emesh_delivery *items, uint32_t n);
+} http_member_ops;
+
+struct http_member { /* the first member of each subscription */
+    const http_member_ops *ops;
+};
+
 #endif
