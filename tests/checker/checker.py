@@ -15,8 +15,9 @@ and when, in seconds of one clock that all logs share:
 
 mode is clustering (one member of the group gets an event) or broadcasting (each member does, of what
 was sent between its joined and its left). order is none, log (first deliveries in the order in which
-each publisher sent, to a group of one member), or key (the same for each key, over all members, and
-none before the one in front of it is done or dead).
+each publisher sent, to a group of one member), or key (the same for each key, over all members; and
+none is acknowledged before the one in front of it is done or dead, by members that take what comes in
+the order in which it comes).
 
 Counted, and wrong unless 0:
   lost          acknowledged, and neither delivered to a group nor among its dead letters
@@ -273,31 +274,34 @@ class Judge:
                 last[sent.publisher] = (sent.number, event)
 
     def in_key_order(self, name, happened, dead):
-        """An event may come when those of its key in front of it have ended."""
+        """First deliveries of a key in order; an event may be acknowledged when those of its key in
+        front of it have ended."""
         queues = defaultdict(list)
         for event, sent in self.logs.sent.items():
             if sent.key is not None and sent.acked is not None:
                 queues[sent.key].append((sent.number, event))
-        place, ahead = {}, {}
+        place, ahead, first = {}, defaultdict(int), defaultdict(int)
         for key, queue in queues.items():
             queue.sort()
-            for i, (_, event) in enumerate(queue):
-                place[event] = (key, i)
-            ahead[key] = 0
+            place.update({event: (key, i) for i, (_, event) in enumerate(queue)})
         ended = set()
         for at, what, event, _ in happened:
             if event not in place:
                 continue
             key, i = place[event]
             queue = queues[key]
+            if what == "got":
+                if i > first[key]:
+                    self.verdict.add("out of order", f"{event} came to {name} before "
+                                     f"{queue[first[key]][1]} of its key")
+                first[key] = max(first[key], i + 1)
             while ahead[key] < len(queue) and (queue[ahead[key]][1] in ended or
                                                dead.get(queue[ahead[key]][1], at + 1) <= at):
                 ahead[key] += 1
-            if what == "got" and i > ahead[key] and event not in ended:
-                front = queue[ahead[key]][1]
-                self.verdict.add("out of order", f"{event} came to {name} before {front} of its "
-                                 "key had ended")
             if what == "done":
+                if i > ahead[key]:
+                    self.verdict.add("out of order", f"{event} was acknowledged by {name} before "
+                                     f"{queue[ahead[key]][1]} of its key had ended")
                 ended.add(event)
 
 

@@ -138,19 +138,24 @@ def order_of_keys():
     good = """subscriber s group=g order=key
 got a1 5
 got b1 5
+got a2 5.5
 done a1 6
-got a2 7
+done a2 7
 done b1 8
-got b2 9"""
+got b2 9
+done b2 9"""
     expect(counts(FOUR, good))
-    early = good.replace("done b1 8", "failed b1 8")
-    expect(counts(FOUR, early), out_of_order=1)
+    unfinished = good.replace("done b1 8", "failed b1 8")
+    expect(counts(FOUR, unfinished), out_of_order=1)
     # dead is an end as well, from the moment on that it is
-    expect(counts(FOUR, early, "deadletters d group=g\ngot b1 8.5"), dead=1)
-    expect(counts(FOUR, early, "deadletters d group=g\ngot b1 9.5"), out_of_order=1)
-    # over the members of a group
+    expect(counts(FOUR, unfinished, "deadletters d group=g\ngot b1 8.5"), dead=1)
+    expect(counts(FOUR, unfinished, "deadletters d group=g\ngot b1 9.5"), out_of_order=1)
+    # what was skipped, and over the members of a group
+    expect(counts(FOUR, "subscriber s group=g order=key\ngot a2 5\ngot b1 5\ndone b1 5.5",
+                  "subscriber t group=g order=key\ngot a1 6\ngot b2 6\ndone a1 6.1\ndone b2 6.1"),
+           out_of_order=1)
     expect(counts(FOUR, "subscriber s group=g order=key\ngot a1 5\ngot b1 5\ndone b1 5.5",
-                  "subscriber t group=g order=key\ngot a2 6\ngot b2 6"), out_of_order=1)
+                  "subscriber t group=g order=key\ngot a2 6\ngot b2 6\ndone a2 7"), out_of_order=1)
 
 
 DUE = "publisher p\nsent a 1 due=10\nacked a 1\nsent b 1 due=10\nacked b 1"

@@ -18,7 +18,8 @@ class Log:
     def __init__(self, ledger, kind, name, **more):
         self.file = (ledger.home / f"{len(ledger.logs):04d}.log").open("w", encoding="utf-8")
         ledger.logs.append(self.file)
-        self.name, self.ledger = name, ledger
+        self.kind, self.name, self.ledger = kind, name, ledger
+        ledger.all.append(self)
         self.done = set()  # for tests that wait until all is
         self.say(kind, name, *(f"{k}={v}" for k, v in more.items() if v is not None))
 
@@ -37,7 +38,7 @@ class Ledger:
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="emesh-ledger-")
         self.home = Path(self.folder.name)
-        self.logs = []
+        self.logs, self.all = [], []
         self.faults = Log(self, "faults", "faults")
 
     def publisher(self, name):
