@@ -333,6 +333,52 @@ test_turns(void)
     mesh_free(m);
 }
 
+/* What this process has read, from whatever cache. */
+static uint64_t
+bytes_read(void)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents("/proc/self/io", &text, NULL, NULL));
+    g_assert_true(g_str_has_prefix(text, "rchar: "));
+    return g_ascii_strtoull(text + 7, NULL, 10);
+}
+
+#define GROUPS 200u
+#define COLD 1000u
+#define SIZE 20000u
+
+/* delivery-test-22, second half: many groups on one topic that cannot keep up with its publisher, and
+ * fall behind the memory tail, read the log about once together. */
+static void
+test_many_groups_read_once(void)
+{
+    mesh *m = mesh_new(emesh_plugin_entry_1(0), "tail-bytes = 64k\n", 2,
+                       "[topic *]\ndurability = os\n", NULL);
+    mesh_client *p = mesh_client_new(m, 0);
+    g_autofree mesh_sub **subs = g_new(mesh_sub *, GROUPS);
+    uint64_t before, whole = (uint64_t)COLD * SIZE;
+    double share;
+
+    for (uint32_t i = 0; i < GROUPS; i++) {
+        g_autofree char *group = g_strdup_printf("g%u", i);
+        subs[i] = mesh_subscribe(mesh_client_new(m, i % 2), "t", group, EMESH_SUB_SHARED, 1000,
+                                 true);
+    }
+    before = bytes_read();
+    for (uint32_t i = 0; i < COLD; i += 10) {
+        g_autofree char *prefix = g_strdup_printf("%u-", i);
+        g_assert_cmpuint(mesh_publish(p, "t", prefix, 10, SIZE), ==, 10);
+        g_assert_cmpuint(mesh_results(p, i + 10), ==, i + 10);
+    }
+    for (uint32_t i = 0; i < GROUPS; i++)
+        mesh_deliveries(subs[i], COLD);
+    share = (double)(bytes_read() - before) / (double)whole;
+    g_test_message("%u groups, %u events each: %.2f times the log was read", GROUPS, COLD, share);
+    g_assert_cmpfloat(share, <=, 1.2);
+    mesh_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -346,5 +392,6 @@ main(int argc, char **argv)
     g_test_add_func("/bounds/credit-in-bytes", test_credit_in_bytes);
     g_test_add_func("/bounds/delivery-test-23-credit-of-the-slow", test_credit_of_the_slow);
     g_test_add_func("/bounds/turns", test_turns);
+    g_test_add_func("/bounds/delivery-test-22-many-groups-read-once", test_many_groups_read_once);
     return g_test_run();
 }
