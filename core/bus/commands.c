@@ -184,10 +184,13 @@ topic_delete(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
 
 typedef struct clients {
     emesh_command_reply *reply;
-    GPtrArray *rows; /* emesh_row_builder */
-    uint64_t kick;   /* id, 0 = list */
-    bool found;
-    char *reason;
+    GPtrArray *rows;      /* emesh_row_builder */
+    bool asks;            /* else it lists */
+    uint64_t id;          /* who is asked: this one, */
+    char *name, *value;   /* or all with this label */
+    uint32_t what;        /* EMESH_ASK_* */
+    char *reason, *target;
+    uint32_t asked, unable;
 } clients;
 
 static void
@@ -213,6 +216,48 @@ client_row(clients *c, const emesh_session *s)
     g_ptr_array_add(c->rows, row);
 }
 
+/* NAME=VALUE against what client.list shows; a peer without port is its host. */
+static bool
+client_matches(const clients *c, const emesh_session *s)
+{
+    size_t len;
+
+    if (c->id != 0)
+        return s->id == c->id;
+    len = strlen(c->value);
+    if (strcmp(c->name, "instance") == 0)
+        return strcmp(s->inst->name, c->value) == 0;
+    if (strcmp(c->name, "client") == 0)
+        return s->client != NULL && strcmp(s->client, c->value) == 0;
+    if (strcmp(c->name, "peer") == 0)
+        return s->peer != NULL && strncmp(s->peer, c->value, len) == 0 &&
+               (s->peer[len] == '\0' || (s->peer[len] == ':' && strchr(s->peer + len + 1, ':') == NULL));
+    for (uint32_t i = 0; i < s->labels->len; i++) {
+        const emesh_label *label = &g_array_index(s->labels, emesh_label, i);
+        if (strcmp(label->name, c->name) == 0 && strcmp(label->value, c->value) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+client_ask(clients *c, emesh_session *s)
+{
+    if (c->what == EMESH_ASK_REDIRECT &&
+        (s->inst->component->claims & EMESH_PROTOCOL_CAN_REDIRECT) == 0) {
+        c->unable++;
+        return;
+    }
+    c->asked++;
+    g_free(s->ask_reason);
+    g_free(s->ask_target);
+    s->ask_reason = g_strdup(c->reason);
+    s->ask_target = g_strdup(c->target);
+    s->ask_what = c->what;
+    s->ask_wanted = true;
+    emesh_session_call(s);
+}
+
 static void
 client_visit(void *ctx, emesh_bus_lane *lane)
 {
@@ -220,16 +265,34 @@ client_visit(void *ctx, emesh_bus_lane *lane)
 
     for (GList *link = lane->sessions.head; link != NULL; link = link->next) {
         emesh_session *s = link->data;
-        if (c->kick == 0) {
+        if (!c->asks)
             client_row(c, s);
-        } else if (s->id == c->kick) {
-            c->found = true;
-            g_free(s->ask_reason);
-            s->ask_reason = g_strdup(c->reason);
-            s->ask_wanted = true;
-            emesh_session_call(s);
-        }
+        else if (client_matches(c, s))
+            client_ask(c, s);
     }
+}
+
+static void
+clients_asked(clients *c)
+{
+    emesh_row_builder *row;
+
+    if (c->asked == 0 && c->unable > 0) {
+        emesh_command_fail(c->reply, EMESH_E_UNSUPPORTED,
+                           "the protocol of these clients has no way to redirect them");
+        return;
+    }
+    if (c->asked == 0) {
+        emesh_command_fail(c->reply, EMESH_E_NOT_FOUND,
+                           c->id != 0 ? "no client has this id; see client.list"
+                                      : "no client has this label; see client.list");
+        return;
+    }
+    row = emesh_row_new();
+    emesh_row_number(row, "asked", c->asked);
+    emesh_row_number(row, "unable", c->unable);
+    emesh_row_send(row, c->reply);
+    c->reply->end(c->reply, EMESH_OK, NULL);
 }
 
 static void
@@ -239,47 +302,114 @@ clients_done(void *ctx)
 
     for (uint32_t i = 0; i < c->rows->len; i++)
         emesh_row_send(c->rows->pdata[i], c->reply);
-    if (c->kick != 0 && !c->found)
-        emesh_command_fail(c->reply, EMESH_E_NOT_FOUND, "no client has this id; see client.list");
+    if (c->asks)
+        clients_asked(c);
     else
         c->reply->end(c->reply, EMESH_OK, NULL);
     g_ptr_array_unref(c->rows);
+    g_free(c->name);
+    g_free(c->value);
     g_free(c->reason);
+    g_free(c->target);
     g_free(c);
+}
+
+static clients *
+clients_new(emesh_command_reply *reply)
+{
+    clients *c = g_new0(clients, 1);
+
+    c->reply = reply;
+    c->rows = g_ptr_array_new();
+    return c;
 }
 
 static void
 client_list(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
 {
-    clients *c = g_new0(clients, 1);
-
     (void)args, (void)n;
-    c->reply = reply;
-    c->rows = g_ptr_array_new();
+    emesh_gather(emesh_daemon_bus(daemon), client_visit, clients_done, clients_new(reply));
+}
+
+/* Who is meant: id, or where = NAME=VALUE. False: answered. */
+static bool
+read_who(clients *c, const emesh_attr *args, uint32_t n)
+{
+    g_autofree char *id = emesh_command_text(args, n, "id");
+    g_autofree char *where = emesh_command_text(args, n, "where");
+    char *end = NULL, *equals = where != NULL ? strchr(where, '=') : NULL;
+
+    if ((id == NULL) == (where == NULL)) {
+        emesh_command_fail(c->reply, EMESH_E_INVALID, "who is meant: give id, or where");
+        return false;
+    }
+    if (id != NULL) {
+        c->id = strtoull(id, &end, 16);
+        if (*id != '\0' && *end == '\0' && c->id != 0)
+            return true;
+        emesh_command_fail(c->reply, EMESH_E_INVALID,
+                           "id is the hexadecimal number that client.list shows");
+        return false;
+    }
+    if (equals == NULL || equals == where || equals[1] == '\0') {
+        emesh_command_fail(c->reply, EMESH_E_INVALID,
+                           "where is NAME=VALUE, as client.list shows it: group=orders, peer=10.0.0.5");
+        return false;
+    }
+    c->name = g_strndup(where, (gsize)(equals - where));
+    c->value = g_strdup(equals + 1);
+    return true;
+}
+
+static void
+clients_end(clients *c)
+{
+    g_ptr_array_unref(c->rows);
+    g_free(c->target);
+    g_free(c);
+}
+
+static void
+ask_clients(emesh_daemon *daemon, clients *c, const emesh_attr *args, uint32_t n, uint32_t what,
+            const char *otherwise)
+{
+    c->asks = true;
+    c->what = what;
+    if (!read_who(c, args, n)) {
+        clients_end(c);
+        return;
+    }
+    c->reason = emesh_command_text(args, n, "reason");
+    if (c->reason == NULL || c->reason[0] == '\0') {
+        g_free(c->reason);
+        c->reason = g_strdup(otherwise);
+    }
     emesh_gather(emesh_daemon_bus(daemon), client_visit, clients_done, c);
 }
 
 static void
 client_kick(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
 {
-    emesh_slice id = emesh_command_arg(args, n, "id");
-    emesh_slice reason = emesh_command_arg(args, n, "reason");
-    g_autofree char *text = g_strndup(id.ptr != NULL ? id.ptr : "", id.len);
-    char *end = NULL;
-    uint64_t number = strtoull(text, &end, 16);
-    clients *c;
+    ask_clients(daemon, clients_new(reply), args, n, EMESH_ASK_CLOSE,
+                "closed by the administrator");
+}
 
-    if (id.len == 0 || *end != '\0' || number == 0) {
-        emesh_command_fail(reply, EMESH_E_INVALID, "id is the hexadecimal number that client.list shows");
+static void
+client_redirect(emesh_daemon *daemon, const emesh_attr *args, uint32_t n,
+                emesh_command_reply *reply)
+{
+    clients *c = clients_new(reply);
+    char *colon, *end = NULL;
+
+    c->target = emesh_command_text(args, n, "to");
+    colon = c->target != NULL ? strrchr(c->target, ':') : NULL;
+    if (colon == NULL || colon == c->target || strtoul(colon + 1, &end, 10) - 1 >= 65535 ||
+        *end != '\0') {
+        emesh_command_fail(reply, EMESH_E_INVALID, "to is ADDRESS:PORT, IPv6 in brackets");
+        clients_end(c);
         return;
     }
-    c = g_new0(clients, 1);
-    c->reply = reply;
-    c->rows = g_ptr_array_new();
-    c->kick = number;
-    c->reason = reason.len > 0 ? g_strndup(reason.ptr, reason.len)
-                               : g_strdup("closed by the administrator");
-    emesh_gather(emesh_daemon_bus(daemon), client_visit, clients_done, c);
+    ask_clients(daemon, c, args, n, EMESH_ASK_REDIRECT, "redirected by the administrator");
 }
 
 const emesh_command emesh_bus_commands[] = {
@@ -287,6 +417,8 @@ const emesh_command emesh_bus_commands[] = {
     { "topic.create", "topic", "makes a topic", true, topic_create },
     { "topic.delete", "topic", "deletes a topic with all its events", true, topic_delete },
     { "client.list", "", "sessions of all protocols", false, client_list },
-    { "client.kick", "id reason?", "closes a session", true, client_kick },
+    { "client.kick", "id? where? reason?", "closes sessions", true, client_kick },
+    { "client.redirect", "id? where? to reason?", "sends sessions to another server", true,
+      client_redirect },
     { NULL, NULL, NULL, false, NULL },
 };

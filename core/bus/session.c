@@ -92,6 +92,7 @@ emesh_session_unref(emesh_session *session)
     g_free(session->client);
     g_free(session->principal);
     g_free(session->ask_reason);
+    g_free(session->ask_target);
     g_free(session);
 }
 
@@ -218,10 +219,12 @@ tell(emesh_session *s)
         ops->room(s->loop->lane, s->ctx);
     }
     if (!s->closed && s->ask_wanted) {
-        emesh_ask ask = { .size = sizeof ask, .what = EMESH_ASK_CLOSE };
+        emesh_ask ask = { .size = sizeof ask, .what = s->ask_what };
         s->ask_wanted = false;
         if (s->ask_reason != NULL)
             ask.reason = (emesh_slice){ s->ask_reason, strlen(s->ask_reason) };
+        if (s->ask_target != NULL)
+            ask.target = (emesh_slice){ s->ask_target, strlen(s->ask_target) };
         ops->ask(s->loop->lane, s->ctx, &ask);
     }
 }

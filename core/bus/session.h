@@ -21,7 +21,8 @@ struct emesh_session {
     bool closed, opened_told, ask_wanted, room_wanted, room_due, queued;
     char key[20];                /* hex of id: placement key of events without one */
     char *peer, *client, *principal;
-    char *ask_reason;
+    uint32_t ask_what;           /* EMESH_ASK_* */
+    char *ask_reason, *ask_target;
     GArray *labels;              /* emesh_label */
     uint64_t since_ms;
     uint32_t unacked;            /* publishes under way */

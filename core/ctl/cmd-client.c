@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * client list, client kick.
+ * client list, client kick, client redirect.
  */
 #include "ctl/output.h"
 
@@ -75,21 +75,63 @@ ctl_client_list(ctl *c, char **args, int n)
     return CTL_OK;
 }
 
+/* WHO: NAME=VALUE of `client list`, or an id. */
+static JsonArray *
+ask(ctl *c, const char *verb, const char *who, const char *to, int *code)
+{
+    JsonObject *call = json_object_new();
+    json_object_set_string_member(call, strchr(who, '=') != NULL ? "where" : "id", who);
+    if (to != NULL)
+        json_object_set_string_member(call, "to", to);
+    if (c->opt.reason != NULL)
+        json_object_set_string_member(call, "reason", c->opt.reason);
+    return ctl_rows(c, verb, call, code);
+}
+
+static void
+print_asked(ctl *c, JsonArray *rows, const char *who, const char *what)
+{
+    gint64 asked = 0, unable = 0;
+    for (guint i = 0; i < json_array_get_length(rows); i++) {
+        JsonObject *row = json_array_get_object_element(rows, i);
+        asked += json_object_get_int_member_with_default(row, "asked", 0);
+        unable += json_object_get_int_member_with_default(row, "unable", 0);
+    }
+    if (strchr(who, '=') == NULL)
+        fprintf(c->out, "asked %s %s\n", who, what);
+    else
+        fprintf(c->out, "asked %" G_GINT64_FORMAT " clients with %s %s\n", asked, who, what);
+    if (unable > 0)
+        fprintf(c->out, "%" G_GINT64_FORMAT " more stay: their protocol has no redirect\n", unable);
+}
+
 int
 ctl_client_kick(ctl *c, char **args, int n)
 {
     int code = CTL_OK;
-    JsonObject *call = json_object_new();
     (void)n;
-    json_object_set_string_member(call, "id", args[0]);
-    if (c->opt.reason != NULL)
-        json_object_set_string_member(call, "reason", c->opt.reason);
-    g_autoptr(JsonArray) rows = ctl_rows(c, "client.kick", call, &code);
+    g_autoptr(JsonArray) rows = ask(c, "client.kick", args[0], NULL, &code);
     if (rows == NULL)
         return code;
     if (c->opt.json)
         ctl_print_json(c, rows);
     else
-        fprintf(c->out, "asked %s to leave\n", args[0]);
+        print_asked(c, rows, args[0], "to leave");
+    return CTL_OK;
+}
+
+int
+ctl_client_redirect(ctl *c, char **args, int n)
+{
+    int code = CTL_OK;
+    (void)n;
+    g_autofree char *what = g_strdup_printf("to go to %s", args[1]);
+    g_autoptr(JsonArray) rows = ask(c, "client.redirect", args[0], args[1], &code);
+    if (rows == NULL)
+        return code;
+    if (c->opt.json)
+        ctl_print_json(c, rows);
+    else
+        print_asked(c, rows, args[0], what);
     return CTL_OK;
 }

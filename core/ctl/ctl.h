@@ -21,7 +21,7 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     char *group, *from; /* subscribe */
     gboolean every;
     gint64 count;
-    char *reason;               /* client kick */
+    char *reason;               /* client kick, client redirect */
     char *since;                /* why */
     gint64 last;                /* -1: not given */
     gboolean once;              /* top */
@@ -117,6 +117,7 @@ int ctl_letter_replay(ctl *c, char **args, int n);
 int ctl_letter_purge(ctl *c, char **args, int n);
 int ctl_client_list(ctl *c, char **args, int n);
 int ctl_client_kick(ctl *c, char **args, int n);
+int ctl_client_redirect(ctl *c, char **args, int n);
 int ctl_why(ctl *c, char **args, int n);
 int ctl_top(ctl *c, char **args, int n);
 int ctl_publish(ctl *c, char **args, int n);

@@ -33,7 +33,38 @@ read_options(const emesh_config_api *config, const emesh_config *cfg, tcp_option
     o->window_events = (uint32_t)number(config, cfg, "window");
     o->window_bytes = (uint64_t)number(config, cfg, "window-bytes");
     o->max_subscriptions = (uint32_t)number(config, cfg, "max-subscriptions");
+    o->rate = (uint32_t)number(config, cfg, "rate-limit");
+    o->session_rate = (uint32_t)number(config, cfg, "session-rate-limit");
     o->push = (tcp_push_flavour)number(config, cfg, "push-flavour");
+}
+
+/* Addresses that RECOMMEND is answered with. false: no memory. */
+static bool
+read_recommend(const emesh_config_api *config, const emesh_config *cfg, tcp_options *o)
+{
+    emesh_value v = { .size = sizeof v };
+    uint32_t n = 0;
+
+    while (config->get(cfg, "recommend", n, &v) == EMESH_OK)
+        n++;
+    if (n == 0)
+        return true;
+    o->recommend = calloc(n + 1, sizeof *o->recommend);
+    for (uint32_t i = 0; o->recommend != NULL && i < n; i++) {
+        config->get(cfg, "recommend", i, &v);
+        o->recommend[i] = tcp_copy(v.text.ptr, v.text.len);
+        if (o->recommend[i] == NULL)
+            return false;
+    }
+    return o->recommend != NULL;
+}
+
+static void
+options_free(tcp_options *o)
+{
+    for (char **at = o->recommend; at != NULL && *at != NULL; at++)
+        free(*at);
+    free(o->recommend);
 }
 
 static emesh_metric *
@@ -81,6 +112,12 @@ create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, em
     }
     make_counters(tcp);
     read_options(host->service(host, EMESH_CONFIG_ID), cfg, &tcp->options);
+    if (!read_recommend(host->service(host, EMESH_CONFIG_ID), cfg, &tcp->options)) {
+        options_free(&tcp->options);
+        tcp_agents_free(tcp->agents);
+        free(tcp);
+        return EMESH_E_NO_MEMORY;
+    }
     *out = (emesh_instance *)tcp;
     return EMESH_OK;
 }
@@ -89,6 +126,7 @@ static void
 destroy(emesh_instance *self)
 {
     tcp_instance *tcp = (tcp_instance *)self;
+    options_free(&tcp->options);
     tcp_agents_free(tcp->agents);
     free(tcp);
 }
@@ -130,7 +168,12 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
     lane->reader.lane = index;
     lane->reader.boot = tcp_wall_ms(lane);
     lane->sweep = tcp->loop->timer(loop, sweep, lane);
-    if (lane->sweep == NULL) {
+    lane->slow = tcp->loop->timer(loop, tcp_rate_due, lane);
+    if (lane->sweep == NULL || lane->slow == NULL) {
+        if (lane->sweep != NULL)
+            tcp->loop->timer_end(lane->sweep);
+        if (lane->slow != NULL)
+            tcp->loop->timer_end(lane->slow);
         free(lane);
         return EMESH_E_NO_MEMORY;
     }
@@ -166,6 +209,7 @@ detach(emesh_lane *of, emesh_op *op)
     tcp_lane *lane = (tcp_lane *)of;
     const emesh_host *host = lane->tcp->host;
     lane->tcp->loop->timer_end(lane->sweep);
+    lane->tcp->loop->timer_end(lane->slow);
     if (lane->draining != NULL)
         host->complete(host, lane->draining, EMESH_OK, NULL, NULL);
     tcp_out_free(&lane->out, lane->tcp->event);
@@ -193,7 +237,13 @@ ask(emesh_lane *of, void *session, const emesh_ask *what)
         memcpy(why, what->reason.ptr, n);
         why[n] = '\0';
     }
-    tcp_session_leave(session, why, tcp_now(lane) + KICK_NS);
+    tcp_session *s = session;
+    tcp_field to = { what->target.ptr, what->target.len };
+    if (what->what == EMESH_ASK_REDIRECT && s->state == TCP_OPEN && tcp_redirect(s, to)) {
+        s->redirected = true;
+        tcp_flush(s);
+    }
+    tcp_session_leave(s, why, tcp_now(lane) + KICK_NS);
 }
 
 const emesh_life_ops tcp_life = { .size = sizeof tcp_life,

@@ -24,6 +24,8 @@ typedef struct tcp_options {
     uint64_t output_mark; /* the listener's: above it the host reads no more */
     uint32_t window_events;
     uint32_t max_subscriptions;
+    uint32_t rate, session_rate; /* messages a second, 0 = no limit */
+    char **recommend;            /* addresses, NULL behind the last; NULL: none */
     tcp_push_flavour push;
 } tcp_options;
 
@@ -35,6 +37,7 @@ typedef struct tcp_instance {
     const emesh_loop_api *loop;
     const emesh_metrics_api *metrics;
     emesh_metric *refused, *expired, *limited, *cut, *unfit, *late, *reply_lost; /* [any] */
+    uint64_t rate_ns; /* atomic, rate.h */
     tcp_options options;
     tcp_agents *agents; /* [any] */
 } tcp_instance;
@@ -47,6 +50,10 @@ typedef struct tcp_lane {
     tcp_instance *tcp;
     emesh_loop *loop;
     emesh_timer *sweep;
+    emesh_timer *slow;   /* the next of the slowed */
+    uint64_t slow_due_ns;
+    tcp_session *slowed; /* over their rate */
+    uint32_t recommended;
     emesh_op *draining; /* to be completed when the last session is gone */
     uint64_t drain_until_ns;
     tcp_session *first; /* every connection of the lane */

@@ -96,6 +96,7 @@ open_session(tcp_session *s, const tcp_agent_info *a)
     label(labels, &who.n_labels, "pid", a->pid);
     label(labels, &who.n_labels, "idc", a->idc);
     label(labels, &who.n_labels, "subsystem", a->subsystem);
+    label(labels, &who.n_labels, "path", a->path);
     label(labels, &who.n_labels, "version", a->version);
     label(labels, &who.n_labels, "era", (tcp_field){ era, strlen(era) });
     int n = snprintf(client, sizeof client, "%.*s/%.*s",

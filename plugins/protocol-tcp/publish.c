@@ -61,6 +61,12 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return refuse(s, h,
                       "java.lang.Exception: this eventMesh tcp session will be closed, may "
                       "be reboot or version change!");
+    if (!tcp_rate_session(s)) {
+        tcp_publish_flush(s); /* this frame is read again behind those */
+        return TCP_WAIT;
+    }
+    if (!tcp_rate_take(&lane->tcp->rate_ns, lane->tcp->options.rate, tcp_now(lane)))
+        return refuse(s, h, "Tps overload, global flow control");
     tcp_flavour flavour = tcp_flavour_of(h, why, sizeof why);
     if (flavour == TCP_FLAVOUR_UNKNOWN)
         return refuse(s, h, why);
@@ -79,6 +85,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
     }
     bool request = h->command == TCP_REQUEST_TO_SERVER;
     tcp_slots_at(&s->publishes, (uint64_t)slot)->flavour = (uint8_t)flavour;
+    s->asking += request;
     lane->tcp->event->view(event, &view);
     const emesh_attr *topic = TCP_VIEW_ATTR(&view, "subject");
     uint32_t i = lane->n_publish++;
@@ -118,6 +125,7 @@ tcp_publish_flush(tcp_session *s)
         tcp_slot *slot = tcp_slots_at(&s->publishes, lane->publish[i].cookie);
         if (code < 0)
             answer(s, slot, code, NULL);
+        s->asking -= slot->command == TCP_RESPONSE_TO_CLIENT;
         tcp_slots_give(&s->publishes, slot);
     }
     lane->tcp->event->unref(lane->events, n);
@@ -143,6 +151,7 @@ tcp_published(emesh_lane *of, void *session, const emesh_published *results, uin
             tcp_answer_request(s, slot, results[i].reply);
         else
             answer(s, slot, results[i].code, results[i].err);
+        s->asking -= slot->command == TCP_RESPONSE_TO_CLIENT;
         tcp_slots_give(&s->publishes, slot);
     }
     tcp_flush(s);

@@ -80,6 +80,67 @@ tcp_goodbye(tcp_session *s, uint32_t code, const char *desc)
     frame(s, TCP_SERVER_GOODBYE_REQUEST, "goodbye", 7, code, desc);
 }
 
+static void
+begin_ok(tcp_session *s, tcp_command command, const char *seq, size_t seq_len)
+{
+    tcp_out *o = &s->lane->out;
+    size_t len;
+    const char *begin = tcp_command_begin(command, &len);
+
+    tcp_out_begin(o);
+    tcp_out_put(o, begin, len);
+    TCP_OUT_TEXT(o, "0,\"desc\":\"success\",\"msg\":\"success\"");
+    if (seq != NULL) {
+        TCP_OUT_TEXT(o, ",\"seq\":\"");
+        tcp_out_put(o, seq, seq_len);
+        TCP_OUT_TEXT(o, "\"");
+    }
+    TCP_OUT_TEXT(o, "}");
+    tcp_out_body_here(o);
+}
+
+/* With a seq, as the goodbye: without one Java clients close before they have acknowledged. */
+bool
+tcp_redirect(tcp_session *s, tcp_field address)
+{
+    tcp_out *o = &s->lane->out;
+    size_t colon = address.len;
+
+    while (colon > 0 && address.ptr[colon - 1] != ':')
+        colon--;
+    size_t port = address.len - colon;
+    if (colon < 2 || port == 0 || port > 5)
+        return false;
+    for (size_t i = colon; i < address.len; i++) {
+        if (address.ptr[i] < '0' || address.ptr[i] > '9')
+            return false;
+    }
+    begin_ok(s, TCP_REDIRECT_TO_CLIENT, "redirect", 8);
+    TCP_OUT_TEXT(o, "{\"ip\":\"");
+    if (address.ptr[0] == '[' && address.ptr[colon - 2] == ']')
+        tcp_out_escaped(o, address.ptr + 1, colon - 3);
+    else
+        tcp_out_escaped(o, address.ptr, colon - 1);
+    TCP_OUT_TEXT(o, "\",\"port\":");
+    tcp_out_put(o, address.ptr + colon, port);
+    TCP_OUT_TEXT(o, "}");
+    tcp_out_end(o, s->convention);
+    return true;
+}
+
+void
+tcp_recommend(tcp_session *s, const tcp_header *h, const char *address)
+{
+    tcp_out *o = &s->lane->out;
+    bool has = h->seq.type != TCP_JSON_BAD;
+
+    begin_ok(s, TCP_RECOMMEND_RESPONSE, has ? h->seq.ptr : NULL, h->seq.len);
+    TCP_OUT_TEXT(o, "\"");
+    tcp_out_escaped(o, address, strlen(address));
+    TCP_OUT_TEXT(o, "\"");
+    tcp_out_end(o, s->convention);
+}
+
 /* false: no memory. */
 static bool
 hold(tcp_session *s, const char *bytes, size_t len)

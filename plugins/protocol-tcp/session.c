@@ -29,7 +29,7 @@ static bool
 may_read(const tcp_session *s)
 {
     return s->state != TCP_OPENING && s->state != TCP_ENDED && !s->full && !s->waits &&
-           s->held_len == 0;
+           s->held_len == 0 && s->slowed_ns == 0;
 }
 
 void
@@ -86,6 +86,7 @@ tcp_session_end(tcp_session *s, uint32_t how)
     if (s->mesh != NULL)
         s->lane->tcp->client->close(s->mesh, how);
     s->mesh = NULL;
+    tcp_rate_forget(s);
     subs_free(s);
     tcp_loose_drop(s);
     s->lane->tcp->net->close(s->conn, EMESH_CLOSE_FLUSH);
@@ -127,7 +128,7 @@ tcp_session_leave(tcp_session *s, const char *why, uint64_t until_ns)
 void
 tcp_session_settle_down(tcp_session *s)
 {
-    bool busy = s->publishes.taken > 0 || s->full;
+    bool busy = s->publishes.taken > (s->eof ? s->asking : 0) || s->full;
     if (s->state == TCP_ENDED)
         return;
     if (s->eof && !busy && s->n_requests == 0) {
@@ -137,7 +138,7 @@ tcp_session_settle_down(tcp_session *s)
     }
     if (s->state != TCP_LEAVING)
         return;
-    if (s->lane->is_draining && s->pushes.open > 0)
+    if ((s->lane->is_draining || s->redirected) && s->pushes.open > 0)
         busy = true;
     if (busy && tcp_now(s->lane) < s->leave_ns)
         return;
@@ -355,6 +356,7 @@ on_room(void *ctx, emesh_conn *conn)
 static void
 session_free(tcp_session *s)
 {
+    tcp_rate_forget(s);
     tcp_agent_leave(s->lane->tcp->agents, s->agent);
     tcp_requests_free(s);
     subs_free(s);

@@ -10,6 +10,7 @@
 #define TCP_SESSION_H
 #include "ce.h"
 #include "instance.h"
+#include "rate.h"
 #include "ring.h"
 #include "slots.h"
 
@@ -51,6 +52,9 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     uint64_t goodbye_ns; /* when the peer said goodbye; 0 = has not */
     uint64_t unheard;    /* bytes pushed since then */
     uint64_t leave_ns;   /* LEAVING: until when what is under way is awaited */
+    uint64_t rate_ns;    /* rate.h */
+    uint64_t slowed_ns;  /* over its rate: not read from until then; 0 = it is not */
+    tcp_session *next_slowed;
     uint8_t state;       /* tcp_state */
     uint8_t era;
     uint8_t purpose;
@@ -63,6 +67,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     bool blocked;        /* a write said BUSY: windows are 0 until there is room */
     bool eof;            /* the peer sends no more */
     bool partial;        /* what is unread is no whole frame */
+    bool redirected;     /* LEAVING, and what was pushed is awaited as well */
     bool waits;          /* too many SUBSCRIBEs at once: reading waits for an answer */
     tcp_slots publishes; /* under way: cookie → seq and command */
     tcp_ring pushes;     /* un-acked: seq → delivery */
@@ -70,6 +75,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     tcp_sub *subs;
     tcp_request *requests;
     uint32_t n_subs, n_requests;
+    uint32_t asking; /* of publishes: requests, which nobody waits for behind the peer's end */
     char *held; /* answers that found the connection BUSY */
     size_t held_len;
     tcp_agent *agent;
@@ -134,6 +140,10 @@ void tcp_reply_to(tcp_session *s, const tcp_header *h, uint32_t code, const char
 void tcp_flush(tcp_session *s);
 void tcp_held_room(tcp_session *s);
 void tcp_goodbye(tcp_session *s, uint32_t code, const char *desc);
+/* Tells the client of another server. false: address is none. */
+bool tcp_redirect(tcp_session *s, tcp_field address);
+/* RECOMMEND_RESPONSE with an address as its body. */
+void tcp_recommend(tcp_session *s, const tcp_header *h, const char *address);
 
 /* ---- opening.c ---- */
 tcp_verdict tcp_hello(tcp_session *s, const tcp_frame *f, const tcp_header *h);

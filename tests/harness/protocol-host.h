@@ -37,6 +37,8 @@ typedef struct ph_published { /* accepted by the fake mesh */
     const emesh_event *event;
     char *topic;
     uint64_t cookie;
+    uint64_t reply_to;
+    uint32_t what; /* EMESH_PUB_* */
     bool answered;
 } ph_published;
 
@@ -113,6 +115,9 @@ void ph_subscribed(ph_member *m, int32_t code, const char *why);
 /* Result of the i-th accepted publish of the session. */
 void ph_result(ph_session *s, uint32_t i, int32_t code, const char *why);
 void ph_results(ph_session *s, const uint32_t *order, uint32_t n); /* all OK, in one call */
+/* The reply to the i-th accepted publish, a request. */
+void ph_reply(ph_session *s, uint32_t i, const emesh_event *reply);
+void ph_redirect(ph_session *s, const char *target, const char *reason);
 void ph_room(ph_session *s, uint32_t room);
 /* Delivers n events in one call; their ids are consecutive, the first is returned. */
 uint64_t ph_deliver(ph_member *m, const emesh_event *const *events, uint32_t n);

@@ -84,6 +84,8 @@ client_publish(emesh_session *session, const emesh_publish *items, uint32_t n)
         p->event = emesh_event_ref(items[i].event);
         p->topic = g_strndup(items[i].topic.ptr, items[i].topic.len);
         p->cookie = items[i].cookie;
+        p->reply_to = items[i].reply_to;
+        p->what = items[i].what;
         g_ptr_array_add(s->published, p);
     }
     if (h->publish_room != UINT32_MAX)
@@ -228,6 +230,31 @@ ph_results(ph_session *s, const uint32_t *order, uint32_t n)
 }
 
 void
+ph_reply(ph_session *s, uint32_t i, const emesh_event *reply)
+{
+    ph_published *p = s->published->pdata[i];
+    emesh_published one = { .cookie = p->cookie, .reply = reply };
+    g_assert_cmpuint(p->what, ==, EMESH_PUB_REQUEST);
+    g_assert_false(p->answered);
+    p->answered = true;
+    results(s, &one, 1);
+    ph_run(s->host);
+}
+
+void
+ph_redirect(ph_session *s, const char *target, const char *reason)
+{
+    emesh_ask ask = { .size = sizeof ask,
+                      .what = EMESH_ASK_REDIRECT,
+                      .reason = { reason, strlen(reason) },
+                      .target = { target, strlen(target) } };
+    ph_enter(s->host);
+    s->host->ops->client->ask(s->host->lane, s->ctx, &ask);
+    ph_leave(s->host);
+    ph_run(s->host);
+}
+
+void
 ph_room(ph_session *s, uint32_t room)
 {
     s->host->publish_room = room;
@@ -306,6 +333,8 @@ session_step(ph_session *s)
         for (guint i = 0; i < s->published->len; i++) {
             ph_published *p = s->published->pdata[i];
             emesh_published one = { .cookie = p->cookie, .level = EMESH_LEVEL_SYNCED };
+            if (p->what == EMESH_PUB_REQUEST) /* nobody answers */
+                one.code = EMESH_E_TIMEOUT;
             if (!p->answered)
                 g_array_append_val(list, one);
             p->answered = true;
