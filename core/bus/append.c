@@ -39,6 +39,7 @@ emesh_append_queue(emesh_bus_lane *lane, emesh_pending *pending)
 {
     emesh_batch *batch = batch_for(lane, pending->topic->store);
 
+    pending->topic = emesh_topic_current(pending->topic);
     if (batch->n == batch->room) {
         batch->room = MAX(64u, batch->room * 2);
         batch->items = g_renew(emesh_pending *, batch->items, batch->room);
@@ -253,6 +254,17 @@ emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool
     }
     if (batch != NULL)
         batch->n = kept;
+}
+
+void
+emesh_append_swap_topic(emesh_bus_lane *lane, const emesh_bus_topic *old, emesh_bus_topic *fresh)
+{
+    emesh_batch *batch =
+        old->store->index < lane->batches->len ? lane->batches->pdata[old->store->index] : NULL;
+
+    for (uint32_t i = batch != NULL ? batch->sent : 0; batch != NULL && i < batch->n; i++)
+        if (batch->items[i]->topic == old)
+            batch->items[i]->topic = fresh;
 }
 
 static void

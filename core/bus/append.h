@@ -21,6 +21,9 @@ void emesh_append_queue(emesh_bus_lane *lane, emesh_pending *pending);
 void emesh_append_ladder(emesh_bus_lane *lane, emesh_pending *pending, emesh_bus_topic *topic);
 /* [lane] Refuses what waits here for a topic that goes; away: its store goes, for a while. */
 void emesh_append_drop_topic(emesh_bus_lane *lane, const emesh_bus_topic *topic, bool away);
+/* [lane] What waits here for one topic goes to what a reload put in its place. */
+void emesh_append_swap_topic(emesh_bus_lane *lane, const emesh_bus_topic *old,
+                             emesh_bus_topic *fresh);
 /* The APPEND phase of a lane. */
 void emesh_append_flush(emesh_phased *item);
 void emesh_batch_free(emesh_batch *batch);

@@ -10,6 +10,7 @@
 #include "bus/store.h"
 #include "daemon/log.h"
 #include "delivery/delivery.h"
+#include "delivery/forget.h"
 #include "delivery/letters.h"
 #include "delivery/member.h"
 
@@ -50,6 +51,9 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->stores = g_ptr_array_new_with_free_func(emesh_store_free);
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
     bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
+    bus->patterns = g_ptr_array_new();
+    bus->retired = g_ptr_array_new();
+    bus->forget = emesh_forget_new(bus);
     bus->replays = g_ptr_array_new_with_free_func(emesh_replay_free);
     bus->opening = g_hash_table_new(g_str_hash, g_str_equal);
     bus->lanes = g_new0(emesh_bus_lane *, EMESH_MAX_LANES);
@@ -71,6 +75,9 @@ emesh_bus_free(emesh_bus *bus)
     emesh_findings_free(bus->findings);
     g_hash_table_unref(bus->topics);
     g_ptr_array_unref(bus->unanswered);
+    emesh_forget_free(bus->forget);
+    g_ptr_array_unref(bus->patterns);
+    g_ptr_array_unref(bus->retired);
     g_ptr_array_unref(bus->replays);
     g_hash_table_unref(bus->opening);
     g_ptr_array_unref(bus->stores);

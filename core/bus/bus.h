@@ -34,6 +34,9 @@ struct emesh_bus {
     GPtrArray *stores;            /* [main] emesh_store */
     GHashTable *topics;           /* [main] name → emesh_bus_topic, the register */
     GPtrArray *unanswered;        /* [main] closed ones with appends their store never answered */
+    struct emesh_forget *forget;  /* groups without members */
+    GPtrArray *patterns;          /* [main] emesh_pattern: subscriptions to patterns of topics */
+    GPtrArray *retired;           /* [main] topics that a reload replaced (refresh.c) */
     GPtrArray *replays;           /* [main] emesh_replay of dead letters: those under way, and the last */
     GHashTable *opening;          /* [main] name → topics on their way into it */
     emesh_bus_lane **lanes;       /* EMESH_MAX_LANES; grows only, n_lanes is atomic */

@@ -6,6 +6,8 @@
 #include "bus/lane.h"
 #include "bus/own-topic.h"
 #include "bus/topic-main.h"
+#include "bus/refresh.h"
+#include "delivery/forget.h"
 #include "delivery/delivery.h"
 
 #include <string.h>
@@ -122,6 +124,13 @@ own_rule(const char *name, emesh_topic_rule *rule)
         rule->retention_ms = 7 * DAY_MS + emesh_step_seconds(name) * UINT64_C(1000);
 }
 
+void
+emesh_topic_rule_of(emesh_bus *bus, const char *name, emesh_topic_rule *rule)
+{
+    emesh_conf_topic(bus->conf, name, emesh_store_name_len(name), rule);
+    own_rule(name, rule);
+}
+
 static emesh_store *
 place(emesh_bus *bus, const char *name, const char *home, emesh_topic_rule *rule, int32_t *code,
       char **why)
@@ -135,8 +144,7 @@ place(emesh_bus *bus, const char *name, const char *home, emesh_topic_rule *rule
         *why = g_strdup("the daemon is stopping");
         return NULL;
     }
-    emesh_conf_topic(bus->conf, name, emesh_store_name_len(name), rule);
-    own_rule(name, rule);
+    emesh_topic_rule_of(bus, name, rule);
     if (home != NULL && emesh_is_closed_topic(name, strlen(name)))
         rule->store = home; /* it lies where the events lie */
     if (rule->store == NULL)
@@ -180,6 +188,27 @@ open_in_store(opening *o, const emesh_topic_rule *rule)
                              emesh_op_new(inst, o->bus->main, NULL, opening_done, o));
 }
 
+emesh_bus_topic *
+emesh_bus_topic_new(const char *name, uint32_t len, emesh_store *store,
+                    const emesh_topic_rule *rule)
+{
+    emesh_bus_topic *topic = g_new0(emesh_bus_topic, 1);
+
+    topic->refs = 1;
+    topic->name = g_strndup(name, len);
+    topic->name_len = len;
+    topic->store_len = (uint32_t)emesh_store_name_len(topic->name);
+    topic->store = store;
+    topic->level = rule->level != EMESH_LEVEL_TOPIC ? rule->level : store->max_level;
+    topic->partitions = MAX(1u, rule->partitions);
+    topic->max_event = rule->max_event;
+    topic->retention_ms = rule->retention_ms;
+    topic->retention_bytes = rule->retention_bytes;
+    topic->foreign_letters = rule->foreign_dead_letter != 0;
+    topic->closed = emesh_is_closed_topic(topic->name, len);
+    return topic;
+}
+
 void
 emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *home,
                       emesh_topic_opened done, void *ctx)
@@ -215,18 +244,7 @@ emesh_topic_open_main(emesh_bus *bus, const char *name, size_t len, const char *
     o->bus = bus;
     o->waiters = g_array_new(FALSE, FALSE, sizeof(waiter));
     g_array_append_val(o->waiters, w);
-    topic = o->topic = g_new0(emesh_bus_topic, 1);
-    topic->refs = 1;
-    topic->name = g_steal_pointer(&text);
-    topic->name_len = (uint32_t)len;
-    topic->store_len = (uint32_t)emesh_store_name_len(topic->name);
-    topic->store = store;
-    topic->level = rule.level != EMESH_LEVEL_TOPIC ? rule.level : store->max_level;
-    topic->partitions = MAX(1u, rule.partitions);
-    topic->max_event = rule.max_event;
-    topic->retention_ms = rule.retention_ms;
-    topic->retention_bytes = rule.retention_bytes;
-    topic->closed = emesh_is_closed_topic(topic->name, len);
+    topic = o->topic = emesh_bus_topic_new(text, (uint32_t)len, store, &rule);
     g_hash_table_insert(bus->opening, topic->name, o);
     o->options = emesh_conf_topic_options(bus->conf, name, topic->store_len, store->inst->name,
                                           store->inst->storage.topic_options,
@@ -414,6 +432,8 @@ emesh_topic_delete_main(emesh_bus *bus, const char *name, size_t len,
 /* ---- the end ---- */
 
 typedef struct closing_all {
+    emesh_bus *bus;
+    const emesh_store *store;
     uint32_t left;
     void (*done)(void *ctx);
     void *ctx;
@@ -427,6 +447,7 @@ one_closed(void *ctx, int32_t code, const char *why)
     (void)code, (void)why;
     if (--all->left > 0)
         return;
+    emesh_retired_close(all->bus, all->store);
     all->done(all->ctx);
     g_free(all);
 }
@@ -439,6 +460,8 @@ close_topics(emesh_bus *bus, const emesh_store *store, void (*done)(void *ctx), 
     GHashTableIter iter;
     void *value;
 
+    all->bus = bus;
+    all->store = store;
     all->left = 1;
     all->done = done;
     all->ctx = ctx;
@@ -476,6 +499,7 @@ void
 emesh_bus_close(emesh_bus *bus, void (*done)(void *ctx), void *ctx)
 {
     bus->closing = true;
+    emesh_forget_stop(bus->forget);
     for (uint32_t i = 0; i < bus->stores->len; i++)
         emesh_ladder_stop(bus->stores->pdata[i]);
     close_topics(bus, NULL, done, ctx);

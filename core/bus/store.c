@@ -4,6 +4,7 @@
  */
 #include "bus/topic.h"
 #include "delivery/delivery.h"
+#include "delivery/forget.h"
 
 #include <string.h>
 
@@ -109,6 +110,7 @@ emesh_bus_store_ready(emesh_bus *bus, emesh_inst *inst, const emesh_store_info *
         if ((info->levels & 1u << level) != 0)
             store->max_level = level;
     store->ready = true;
+    emesh_forget_look(bus->forget);
     take_address(bus, store, info);
     emesh_ladder_look(store);
 }

@@ -33,8 +33,21 @@ emesh_bus_topic_unref(emesh_bus_topic *topic)
 {
     if (topic == NULL || __atomic_sub_fetch(&topic->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    emesh_bus_topic_unref(topic->newer);
     g_free(topic->name);
     g_free(topic);
+}
+
+emesh_bus_topic *
+emesh_topic_reading(emesh_bus_topic *topic, emesh_bus_topic *before)
+{
+    if (topic != NULL)
+        __atomic_add_fetch(&emesh_bus_topic_ref(topic)->readers, 1, __ATOMIC_RELAXED);
+    if (before != NULL) {
+        __atomic_sub_fetch(&before->readers, 1, __ATOMIC_RELEASE);
+        emesh_bus_topic_unref(before);
+    }
+    return topic;
 }
 
 emesh_bus_topic *

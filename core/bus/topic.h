@@ -20,12 +20,28 @@ struct emesh_bus_topic {
     uint64_t retention_bytes;
     uint32_t under_way;         /* atomic: appends at the store */
     uint64_t published;         /* atomic, relaxed: since start */
+    uint32_t readers;           /* atomic: open on handle */
+    emesh_bus_topic *newer;     /* atomic: what a reload put in its place, a reference */
+    bool foreign_letters;       /* foreign = dead-letter */
     bool gone;                  /* [main] being deleted */
     bool closed;                /* the daemon's own: nobody publishes or subscribes */
 };
 
 emesh_bus_topic *emesh_bus_topic_ref(emesh_bus_topic *topic);
 void emesh_bus_topic_unref(emesh_bus_topic *topic);
+
+/* [any] What is in its place now. */
+static inline emesh_bus_topic *
+emesh_topic_current(emesh_bus_topic *topic)
+{
+    emesh_bus_topic *newer;
+
+    while ((newer = __atomic_load_n(&topic->newer, __ATOMIC_ACQUIRE)) != NULL)
+        topic = newer;
+    return topic;
+}
+/* [any] A reader is open on topic, and none on before any more; either may be NULL. Returns topic. */
+emesh_bus_topic *emesh_topic_reading(emesh_bus_topic *topic, emesh_bus_topic *before);
 
 /* [lane] The topic if this lane knows it. */
 emesh_bus_topic *emesh_topic_find(emesh_bus_lane *lane, const char *name, size_t len);

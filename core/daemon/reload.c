@@ -4,6 +4,8 @@
  * goes on as it was. Then instances that went are taken down, changed ones applied or restarted, new
  * ones brought up; unchanged ones only read their certificates again.
  */
+#include "bus/own-topic.h"
+#include "bus/refresh.h"
 #include "daemon/private.h"
 
 #include <string.h>
@@ -29,23 +31,38 @@ change_of(emesh_inst *inst, const emesh_planned *planned)
                : EMESH_CONFIG_RESTART;
 }
 
-/* A topic lives where its first event went. */
+typedef struct staying {
+    const emesh_conf *conf;
+    GString *wrong;
+} staying;
+
+static void
+pin_stays(void *ctx, const emesh_pair *pair)
+{
+    staying *s = ctx;
+    const char *name = pair->key.ptr;
+    emesh_topic_rule rule;
+
+    if (pair->key.len < 2 || emesh_is_closed_topic(name, pair->key.len - 1))
+        return;
+    emesh_conf_topic(s->conf, name, pair->key.len - 1, &rule);
+    if (rule.store == NULL || (strlen(rule.store) == pair->value.len &&
+                               memcmp(rule.store, pair->value.ptr, pair->value.len) == 0))
+        return;
+    g_string_append_printf(s->wrong,
+                           "%s%s: store: topic \"%s\" is in use in store \"%.*s\" and cannot move "
+                           "to \"%s\"; set it back, or delete the topic",
+                           s->wrong->len > 0 ? "\n" : "", rule.origin, name, (int)pair->value.len,
+                           (const char *)pair->value.ptr, rule.store);
+}
+
+/* A topic lives where its first event went, used since the start or not. */
 static bool
 topics_stay(emesh_daemon *daemon, emesh_plan *plan, GString *wrong)
 {
-    GHashTableIter iter;
-    void *name;
+    staying s = { plan->conf, wrong };
 
-    g_hash_table_iter_init(&iter, daemon->bus->topics);
-    while (g_hash_table_iter_next(&iter, &name, NULL)) {
-        emesh_topic_rule before, after;
-        emesh_conf_topic(daemon->plan->conf, name, strlen(name), &before);
-        emesh_conf_topic(plan->conf, name, strlen(name), &after);
-        if (after.store != NULL && g_strcmp0(before.store, after.store) != 0)
-            g_string_append_printf(wrong, "%s%s: store: topic \"%s\" is in use and cannot move to "
-                                   "\"%s\"; set it back", wrong->len > 0 ? "\n" : "",
-                                   after.origin, (const char *)name, after.store);
-    }
+    emesh_state_read(daemon->state, "pin:", "", 0, pin_stays, &s);
     return wrong->len == 0;
 }
 
@@ -225,6 +242,7 @@ emesh_daemon_reload(emesh_daemon *daemon)
             "[daemon] is changed in more than log-level: that holds from the next start on");
     emesh_log_set_level(daemon->log, plan->options.log_level);
     emesh_bus_set_conf(daemon->bus, plan->conf);
+    emesh_bus_refresh(daemon->bus);
     daemon->next = g_steal_pointer(&plan);
     apply(daemon);
 }

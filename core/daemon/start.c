@@ -5,6 +5,7 @@
  */
 #include "admin/admin.h"
 #include "daemon/private.h"
+#include "delivery/forget.h"
 
 #include <string.h>
 
@@ -83,6 +84,7 @@ all_up(emesh_daemon *daemon)
 {
     daemon->ready = true;
     daemon->view.state = "ready";
+    emesh_forget_start(daemon->bus->forget);
     emesh_daemon_tell_ready(daemon);
 }
 

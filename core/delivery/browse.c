@@ -26,6 +26,7 @@ struct emesh_browse {
     emesh_job job;
     emesh_bus_lane *lane;
     emesh_bus_topic *topic; /* a reference */
+    emesh_bus_topic *opened;
     emesh_inst *inst;
     emesh_cursor *cursor;
     emesh_reader reader;
@@ -96,6 +97,7 @@ browse_free(emesh_browse *b)
     bite_clear(b);
     g_array_unref(b->bite);
     g_array_unref(b->parts);
+    emesh_topic_reading(NULL, b->opened);
     emesh_bus_topic_unref(b->topic);
     g_free(b->group);
     g_free(b->partition);
@@ -332,7 +334,7 @@ emesh_browses_end(emesh_bus_lane *lane, const emesh_bus_topic *topic, void (*don
 
     for (uint32_t i = 0; i < all->len; i++) {
         emesh_browse *b = all->pdata[i];
-        if (b->topic != topic)
+        if (strcmp(b->topic->name, topic->name) != 0)
             continue;
         g_array_append_val(b->waits, waiter);
         close_with(b, EMESH_E_CLOSED, "the topic goes, or its store, or the daemon is stopping");
@@ -349,11 +351,12 @@ open_run(emesh_job *job)
     emesh_read_spec spec = {
         .size = sizeof spec,
         .mode = b->group != NULL && !b->keeps ? EMESH_READ_SHARED : EMESH_READ_ALONE,
-        .topic = b->topic->handle,
+        .topic = emesh_topic_current(b->topic)->handle,
         .group = { b->group, b->group != NULL ? strlen(b->group) : 0 },
     };
 
     g_ptr_array_add(b->lane->delivery->browses, b);
+    b->opened = emesh_topic_reading(emesh_topic_current(b->topic), NULL);
     b->cursor = b->inst->storage.open(loop->lane, &spec, &b->reader);
     if (b->cursor == NULL)
         close_with(b, EMESH_E_NO_MEMORY, "the store could not open a reader");

@@ -13,6 +13,7 @@ struct emesh_change {
     emesh_bus *bus;
     emesh_store *store;
     char *topic, *group, *partition;
+    const char *words; /* for the journal: who wanted it forgotten */
     bool forget, begun;
     emesh_start to;
     emesh_bus_lane *owner;
@@ -60,6 +61,10 @@ home_run(emesh_job *job)
     emesh_bus_lane *owner = c->owner;
 
     c->waiting = g_ptr_array_new();
+    if (c->forget && c->code == EMESH_OK)
+        emesh_note_down(owner->notes, &(emesh_note){ .code = EMESH_WHY_GROUP_FORGOTTEN,
+                                                     .topic = c->topic, .group = c->group,
+                                                     .words = c->words });
     end(c, EMESH_OK, NULL);
     if (sub != NULL)
         emesh_sub_changed(sub);
@@ -205,6 +210,7 @@ emesh_group_change(emesh_bus *bus, const emesh_change_spec *spec,
     c->group = g_strdup(spec->group);
     c->partition = g_strdup(spec->partition);
     c->forget = spec->to == NULL;
+    c->words = spec->words;
     if (spec->to != NULL)
         c->to = *spec->to;
     c->to.size = sizeof c->to;

@@ -14,6 +14,7 @@ typedef struct emesh_change_spec {
     emesh_store *store;
     const char *topic, *group;
     const char *partition; /* lasting name; NULL: all */
+    const char *words;     /* of static life, for the journal: why it is forgotten */
     const emesh_start *to; /* NULL: forget the place, unless members are here */
 } emesh_change_spec;
 

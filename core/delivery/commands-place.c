@@ -289,7 +289,7 @@ static void
 delete_next(deleting *d)
 {
     const group_delete_place *place;
-    emesh_change_spec spec = { .group = d->group };
+    emesh_change_spec spec = { .group = d->group, .words = "group delete" };
 
     if (d->next == d->places->len) {
         delete_end(d, EMESH_OK, NULL);

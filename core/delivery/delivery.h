@@ -37,6 +37,10 @@ void emesh_delivery_end_topic(emesh_delivery_lane *delivery, emesh_bus_topic *to
  * goodbye to them. */
 void emesh_delivery_end_all(emesh_delivery_lane *delivery, void (*done)(void *ctx), void *ctx);
 
+/* [lane] A reload put fresh in the place of old: subscriptions go over, what is open stays open. */
+void emesh_delivery_swap_topic(emesh_delivery_lane *delivery, const emesh_bus_topic *old,
+                               emesh_bus_topic *fresh);
+
 /* The lane that owns a group's subscriptions in a store: where the store lives, by hash. */
 emesh_bus_lane *emesh_delivery_owner(emesh_bus *bus, const emesh_store *store, const char *group,
                                      size_t len);

@@ -18,7 +18,7 @@ emesh_cause_name(emesh_cause cause)
     static const char *const names[] = {
         [EMESH_CAUSE_FAILED] = "failed",          [EMESH_CAUSE_DEADLINE] = "deadline",
         [EMESH_CAUSE_REJECTED] = "rejected",      [EMESH_CAUSE_UNFIT] = "unfit",
-        [EMESH_CAUSE_KILLED] = "killed-sessions",
+        [EMESH_CAUSE_KILLED] = "killed-sessions", [EMESH_CAUSE_FOREIGN] = "foreign",
     };
 
     return names[cause];
@@ -215,6 +215,25 @@ emesh_slot_expired(emesh_sub *sub, uint32_t index)
         return false;
     sub->expired++;
     emesh_slot_note(sub, slot, NULL, EMESH_WHY_EXPIRED, 0, NULL);
+    emesh_slot_done(sub, index, false);
+    return true;
+}
+
+bool
+emesh_slot_foreign(emesh_sub *sub, uint32_t index)
+{
+    static const char words[] = "it is no CloudEvent in the store";
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    if ((slot->flags & EMESH_RECORD_FOREIGN) == 0 || !sub->topic->foreign_letters ||
+        emesh_is_letter_topic(sub->topic->name))
+        return false;
+    if (!sub->alone) {
+        emesh_slot_bury(sub, index, EMESH_CAUSE_FOREIGN, words);
+        return true;
+    }
+    sub->dropped++; /* the groups have their letter of it; a broadcasting member just does not get it */
+    emesh_slot_note(sub, slot, NULL, (emesh_code)(EMESH_WHY_DROPPED + EMESH_CAUSE_FOREIGN), 0, words);
     emesh_slot_done(sub, index, false);
     return true;
 }

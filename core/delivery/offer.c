@@ -256,7 +256,7 @@ emesh_sub_offer(emesh_sub *sub)
             emesh_worker_alarm(sub->owner->lane->worker, &sub->next_turn, sub->turn_ns);
             break;
         }
-        if (emesh_slot_expired(sub, index))
+        if (emesh_slot_expired(sub, index) || emesh_slot_foreign(sub, index))
             continue;
         if (sub->ordered && emesh_order_may(sub, index, &only) == EMESH_ORDER_HELD)
             continue;

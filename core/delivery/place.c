@@ -3,6 +3,7 @@
  * A group's place in a topic: made by the store, durable before SUBSCRIBE is answered. The store's
  * admin op and the rules of conf.d are main's, so this goes there and comes back.
  */
+#include "delivery/forget.h"
 #include "delivery/sub.h"
 
 #include <string.h>
@@ -15,6 +16,7 @@ typedef struct placing {
     emesh_group_rule rule;
     emesh_config *options;
     char *letters;
+    bool enrolled; /* its group knows of the subscription */
     int32_t code;
     char *why;
 } placing;
@@ -69,9 +71,9 @@ letter_store(const placing *p)
 }
 
 static void
-place_main(emesh_job *job)
+place_go(void *ctx)
 {
-    placing *p = (placing *)job;
+    placing *p = ctx;
     emesh_sub *sub = p->sub;
     emesh_inst *inst = sub->store->inst;
     g_autoptr(GError) error = NULL;
@@ -103,12 +105,25 @@ place_main(emesh_job *job)
                             emesh_op_new(inst, p->bus->main, NULL, place_done, p));
 }
 
+static void
+place_main(emesh_job *job)
+{
+    placing *p = (placing *)job;
+
+    if (p->enrolled)
+        place_go(p);
+    else
+        emesh_forget_came(p->bus->forget, p->sub->group, place_go, p);
+}
+
 void
 emesh_sub_place(emesh_sub *sub)
 {
     placing *p = g_new0(placing, 1);
 
     p->job.run = place_main;
+    p->enrolled = sub->enrolled || sub->role != NULL;
+    sub->enrolled |= sub->role == NULL;
     p->sub = sub;
     p->bus = sub->owner->lane->bus;
     p->start = sub->start;

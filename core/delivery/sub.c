@@ -5,6 +5,7 @@
  */
 #include "delivery/sub.h"
 #include "delivery/browse.h"
+#include "delivery/forget.h"
 
 #include <string.h>
 
@@ -98,6 +99,7 @@ sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, b
     emesh_sub *sub = g_new0(emesh_sub, 1);
 
     sub->owner = owner;
+    topic = emesh_topic_current(topic); /* a reload may have come between */
     sub->topic = emesh_bus_topic_ref(topic);
     sub->store = topic->store;
     sub->group = g_strdup(group);
@@ -200,6 +202,8 @@ sub_free(emesh_sub *sub)
         g_ptr_array_remove_fast(sub->owner->alone, sub);
     else
         g_hash_table_remove(sub->owner->subs, &sub->key);
+    if (sub->enrolled)
+        emesh_forget_left(sub->owner->lane->bus, sub->group);
     if (sub->role != NULL)
         emesh_inbox_gone(sub);
     tell_ended(sub);
@@ -292,6 +296,7 @@ open_reader(emesh_sub *sub)
     };
 
     sub->loop = emesh_inst_loop(inst, sub->owner->lane->worker);
+    sub->opened = emesh_topic_reading(sub->topic, sub->opened);
     sub->state = EMESH_SUB_OPENING;
     sub->asked = 0;
     sub->asked_bytes = 0;
@@ -426,6 +431,7 @@ reader_closed(void *ctx, int32_t code, const emesh_error *err, void *value)
                        "closing the reader of group \"%s\" on \"%s\": %s", sub->group,
                        sub->topic->name, err != NULL ? err->text : "failed");
     sub->cursor = NULL;
+    sub->opened = emesh_topic_reading(NULL, sub->opened);
     sub->closed = true;
     if (sub->saving == 0)
         after_reader(sub);
@@ -470,9 +476,12 @@ close_reader(emesh_sub *sub)
                         emesh_op_new(inst, sub->owner->lane->worker, NULL, reader_closed, sub));
 }
 
+/* A partition that appeared while others were read already begins at its first event. */
 static void
 begin_windows(emesh_sub *sub)
 {
+    bool reading = sub->state == EMESH_SUB_OPEN;
+
     for (uint32_t i = 0; i < sub->windows->len; i++) {
         emesh_window *window = sub->windows->pdata[i];
         emesh_start start = sub->start;
@@ -483,6 +492,8 @@ begin_windows(emesh_sub *sub)
         start.size = sizeof start;
         if (sub->keeps && emesh_positions_load(sub, window, &start))
             start.size = sizeof start;
+        else if ((sub->alone || sub->keeps) && reading && i >= sub->opened->partitions)
+            start.kind = EMESH_START_EARLIEST;
         else if (sub->alone || sub->keeps)
             start.kind = start.kind == EMESH_START_STORED ? EMESH_START_LATEST : start.kind;
         else
@@ -734,4 +745,27 @@ void
 emesh_delivery_end_all(emesh_delivery_lane *delivery, void (*done)(void *ctx), void *ctx)
 {
     end_subs(delivery, NULL, true, done, ctx);
+}
+
+static void
+swap(emesh_sub *sub, const emesh_bus_topic *old, emesh_bus_topic *fresh)
+{
+    if (sub->topic != old)
+        return;
+    emesh_bus_topic_unref(sub->topic);
+    sub->topic = emesh_bus_topic_ref(fresh);
+}
+
+void
+emesh_delivery_swap_topic(emesh_delivery_lane *delivery, const emesh_bus_topic *old,
+                          emesh_bus_topic *fresh)
+{
+    GHashTableIter iter;
+    void *value;
+
+    g_hash_table_iter_init(&iter, delivery->subs);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        swap(value, old, fresh);
+    for (uint32_t i = 0; i < delivery->alone->len; i++)
+        swap(delivery->alone->pdata[i], old, fresh);
 }

@@ -18,6 +18,7 @@ typedef enum emesh_cause {
     EMESH_CAUSE_REJECTED, /* refused for good */
     EMESH_CAUSE_UNFIT,    /* no member's protocol can carry it */
     EMESH_CAUSE_KILLED,   /* its subscribers' connections broke, three times */
+    EMESH_CAUSE_FOREIGN,  /* no CloudEvent in the store, and its topic says foreign = dead-letter */
 } emesh_cause;
 const char *emesh_cause_name(emesh_cause cause);
 
@@ -104,6 +105,7 @@ struct emesh_sub {
     emesh_delivery_lane *owner;
     emesh_sub_key key;         /* in owner->subs; not when alone */
     emesh_bus_topic *topic;    /* a reference */
+    emesh_bus_topic *opened;   /* what the reader was opened on: before a reload, perhaps */
     emesh_store *store;
     char *group;               /* "" when alone */
     const emesh_sub_role *role; /* NULL: one of members */
@@ -116,6 +118,7 @@ struct emesh_sub {
     bool alone;                /* broadcasting: reads by itself, commits nothing */
     bool keeps;                /* core keeps the positions: plain store */
     bool ordered;              /* by key, also across redelivery */
+    bool enrolled;             /* main counts it among those of its group (forget.h) */
     bool forget, ending, pausing;
     emesh_change *change;      /* wanted, or being made */
     emesh_topic_waiter waiter; /* PAUSED */
@@ -234,6 +237,8 @@ void emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const 
 void emesh_slot_suspect(emesh_sub *sub, uint32_t index);
 /* This member's protocol cannot carry it. */
 void emesh_slot_unfit(emesh_sub *sub, uint32_t index, const emesh_inst *inst, const char *error);
+/* Buries what is no CloudEvent, where the topic says so. */
+bool emesh_slot_foreign(emesh_sub *sub, uint32_t index);
 /* May the event be offered to it? */
 bool emesh_slot_fits(const emesh_sub *sub, const emesh_slot *slot, uint32_t index,
                      const emesh_consumer *consumer);

@@ -80,6 +80,8 @@ const emesh_code_row emesh_code_rows[] = {
            "a dead letter: no member's protocol can carry it"),
     ALWAYS(EMESH_WHY_BURIED + 4, NONE, "buried-killed-sessions",
            "a dead letter: connections broke while it was the oldest there"),
+    ALWAYS(EMESH_WHY_BURIED + 5, NONE, "buried-foreign",
+           "a dead letter: it is no CloudEvent, and its topic has foreign = dead-letter"),
     ALWAYS(EMESH_WHY_DROPPED, NONE, "dropped-failed",
            "dropped, as dead letters are off: the last attempt failed"),
     ALWAYS(EMESH_WHY_DROPPED + 1, NONE, "dropped-deadline",
@@ -90,6 +92,8 @@ const emesh_code_row emesh_code_rows[] = {
            "dropped, as dead letters are off: no member's protocol can carry it"),
     ALWAYS(EMESH_WHY_DROPPED + 4, NONE, "dropped-killed-sessions",
            "dropped, as dead letters are off: connections broke while it was the oldest there"),
+    ALWAYS(EMESH_WHY_DROPPED + 5, NONE, "dropped-foreign",
+           "dropped, as it is no CloudEvent: dead letters are off, or the member is broadcasting"),
 
     ALWAYS(EMESH_WHY_GROUP_FORGOTTEN, NONE, "group-forgotten",
            "the group had no member for too long; its position is gone"),

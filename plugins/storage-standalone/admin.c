@@ -102,19 +102,23 @@ place_now(sa_placing *p)
 {
     sa_store *store = p->store;
     GByteArray *body = g_byte_array_new();
+    uint32_t n_parts = p->topic->n_parts; /* first: the array has at least as many */
     sa_partition **parts = p->topic->parts;
-    uint32_t n_parts = p->topic->n_parts;
     g_autofree uint64_t *offsets = g_new(uint64_t, n_parts);
     for (uint32_t i = 0; i < n_parts; i++)
         offsets[i] = place_of(p, parts[i]); /* may read the log: not under the lock */
     pthread_mutex_lock(&p->group->lock);
+    bool known = false; /* then what it has no place in appeared later */
+    for (uint32_t i = 0; i < n_parts && p->what == EMESH_CHANGE_PLACE; i++)
+        known |= sa_pair_find(p->group, parts[i]->id) != NULL;
     for (uint32_t i = 0; i < n_parts; i++) {
         if (p->only != NULL && parts[i] != p->only)
             continue;
         sa_pair *pair = sa_pair_find(p->group, parts[i]->id);
         bool made = pair == NULL;
         if (made)
-            pair = sa_pair_make(p->group, parts[i], offsets[i]);
+            pair = sa_pair_make(p->group, parts[i],
+                                known ? atomic_load(&parts[i]->first) : offsets[i]);
         else if (p->what == EMESH_CHANGE_PLACE)
             continue;
         else

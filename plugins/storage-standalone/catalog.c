@@ -43,6 +43,7 @@ sa_catalog_clear(struct sa_store *store)
         sa_topic *topic = g_ptr_array_index(cat->every, i);
         pthread_mutex_destroy(&topic->lock);
         g_free(topic->parts);
+        g_slist_free_full(topic->old_parts, g_free);
         g_free(topic->name);
         g_free(topic);
     }
@@ -130,7 +131,8 @@ more_parts(sa_catalog *cat, sa_topic *topic, uint32_t n_parts, const uint32_t *p
         memcpy(parts, topic->parts, topic->n_parts * sizeof *parts);
     for (uint32_t i = topic->n_parts; i < n_parts; i++)
         parts[i] = make_part(cat, topic, i, part_ids != NULL ? part_ids[i] : 0);
-    g_free(topic->parts); /* handles have their own copy */
+    if (topic->parts != NULL)
+        topic->old_parts = g_slist_prepend(topic->old_parts, topic->parts);
     topic->parts = parts;
     topic->n_parts = n_parts;
 }

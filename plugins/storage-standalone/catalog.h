@@ -58,8 +58,9 @@ typedef struct sa_topic {
     uint64_t retention_ms, retention_bytes;
     uint64_t created_us;
     char *name;
-    sa_partition **parts; /* grows by a new array; old ones stay with the handles */
-    uint32_t n_parts;
+    sa_partition **_Atomic parts; /* grows by a new array: any thread reads n_parts, then this */
+    _Atomic uint32_t n_parts;
+    GSList *old_parts; /* arrays of before, until the end: somebody may be reading them */
     uint32_t handles;
     _Atomic bool deleted;
     bool row_dirty; /* in the keeper's list; keeper->lock */

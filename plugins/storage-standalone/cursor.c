@@ -8,15 +8,20 @@
 #include "store.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 emesh_cursor *
 sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *reader)
 {
     sa_lane *lane = (sa_lane *)(void *)self;
     const struct emesh_topic *handle = spec->topic;
-    sa_cursor *c = calloc(1, sizeof *c + handle->n_parts * sizeof c->parts[0]);
-    if (c == NULL)
+    sa_cursor *c = calloc(1, sizeof *c);
+    if (c != NULL)
+        c->parts = calloc(handle->n_parts, sizeof *c->parts);
+    if (c == NULL || c->parts == NULL) {
+        free(c);
         return NULL;
+    }
     c->store = lane->store;
     c->lane = lane;
     c->topic = handle->topic;
@@ -39,6 +44,36 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
     if (c->group != NULL)
         c->store->st->partition(reader, EMESH_PARTITION_ASSIGNED, SA_INBOX, "inbox", 5, NULL);
     return (emesh_cursor *)c;
+}
+
+void
+sa_cursor_grow(sa_cursor *c)
+{
+    uint32_t n = atomic_load(&c->topic->n_parts), had = c->n_parts;
+    if (n <= had)
+        return;
+    sa_cpart *parts = realloc(c->parts, n * sizeof *parts);
+    if (parts == NULL)
+        return; /* when it is fed again */
+    memset(parts + had, 0, (n - had) * sizeof *parts);
+    c->parts = parts;
+    c->n_parts = n;
+    for (uint32_t i = had; i < n; i++)
+        c->parts[i].part = c->topic->parts[i];
+    for (uint32_t i = had; i < n; i++) {
+        char name[12];
+        int len = snprintf(name, sizeof name, "%u", i);
+        c->store->st->partition(c->reader, EMESH_PARTITION_ASSIGNED, i, name, (size_t)len, NULL);
+    }
+}
+
+void
+sa_topic_grown(sa_topic *topic)
+{
+    pthread_mutex_lock(&topic->lock);
+    for (sa_cursor *c = topic->cursors; c != NULL; c = c->topic_next)
+        sa_lane_ready(c->lane, c);
+    pthread_mutex_unlock(&topic->lock);
 }
 
 /* The group has a place in another partition of the topic. lock held. */
@@ -219,6 +254,7 @@ sa_cursors_flushed(sa_lane *lane)
         emesh_op *op = c->close_op;
         if (c->inbox.out != NULL)
             g_array_unref(c->inbox.out);
+        free(c->parts);
         free(c);
         store->host->complete(store->host, op, EMESH_OK, NULL, NULL);
         at = &lane->closing; /* completing may have closed others */

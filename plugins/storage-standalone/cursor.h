@@ -66,9 +66,13 @@ typedef struct sa_cursor { /* the host's emesh_cursor */
     uint32_t n_parts;
     sa_inbox inbox;
     bool bytes_given; /* a host that never grants bytes counts records alone */
-    sa_cpart parts[];
+    sa_cpart *parts; /* more when the topic gets more: sa_cursor_grow */
 } sa_cursor;
 
+/* [lane] The topic has more partitions than before: the host is told of them. */
+void sa_cursor_grow(sa_cursor *c);
+/* [any] It has: its readers look. */
+void sa_topic_grown(sa_topic *topic);
 /* [any] Something of topic became visible. */
 void sa_topic_wake(sa_topic *topic);
 

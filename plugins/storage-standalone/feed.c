@@ -315,6 +315,7 @@ void
 sa_feed(sa_cursor *c)
 {
     bool more = true;
+    sa_cursor_grow(c);
     resolve_next(c);
     sa_inbox_feed(c);
     while (may_take(c) && more) {

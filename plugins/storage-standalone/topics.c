@@ -4,6 +4,7 @@
  * CATALOG record is durable; one that is there as asked is answered at once.
  */
 #include "admin.h"
+#include "cursor.h"
 #include "store.h"
 #include <stdlib.h>
 
@@ -102,6 +103,7 @@ sa_topic_open(emesh_instance *self, const emesh_topic_spec *spec, emesh_op *op)
     sa_change *change = sa_change_new(store, op, 1);
     sa_change_add(change, SA_CATALOG, body, NULL, 0);
     sa_change_submit(change, true, handle);
+    sa_topic_grown(topic);
 }
 
 void

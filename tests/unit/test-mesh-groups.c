@@ -288,6 +288,36 @@ test_replay(void)
     mesh_free(m);
 }
 
+/* What is no CloudEvent goes to the dead letters of the group, where the topic says so; a broadcasting
+ * member does not get it. Only the smallest store brings such. */
+static void
+test_foreign(void)
+{
+    mesh *m = up("[topic t]\nforeign = dead-letter\n[topic as-it-is]\n[group admin]\n"
+                 "start = earliest\n");
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true), *letters;
+    mesh_sub *every = mesh_subscribe(c, "t", "g", EMESH_SUB_EVERY, 10, true);
+    mesh_sub *other = mesh_subscribe(c, "as-it-is", "g", EMESH_SUB_SHARED, 10, true);
+    g_autofree char *cause = NULL;
+
+    mesh_publish_attr(c, "t", "strange", "foreign", "yes");
+    mesh_publish(c, "t", "good", 1, 50);
+    mesh_publish_attr(c, "as-it-is", "strange", "foreign", "yes");
+    mesh_deliveries(sub, 1);
+    mesh_deliveries(every, 1);
+    mesh_deliveries(other, 1);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "good0");
+    g_assert_cmpstr(mesh_delivered(every, 0), ==, "good0");
+    g_assert_cmpstr(mesh_delivered(other, 0), ==, "strange0");
+    letters = mesh_subscribe(c, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    mesh_deliveries(letters, 1);
+    g_assert_cmpstr(mesh_delivered(letters, 0), ==, "strange0");
+    cause = mesh_attr(letters, 0, "dlcause");
+    g_assert_cmpstr(cause, ==, "foreign");
+    mesh_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -297,5 +327,7 @@ main(int argc, char **argv)
     g_test_add_func("/groups/joining-meanwhile", test_joining_meanwhile);
     g_test_add_func("/groups/forget", test_forget);
     g_test_add_func("/groups/replay", test_replay);
+    if (MESH_OPTIONS == NULL)
+        g_test_add_func("/groups/foreign", test_foreign);
     return g_test_run();
 }
