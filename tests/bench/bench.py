@@ -19,7 +19,7 @@ import parts
 import report
 from servers import SOURCE, TOOLS, missing_peers
 
-PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "resident", "counts",
+PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "requests", "resident", "counts",
          "details"]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -75,6 +75,8 @@ def measure(folder, plan, results):
             facts.update(some)
         elif part == "fan-out":
             results[part] = parts.fan_out(folder, plan)
+        elif part == "requests":
+            results[part] = parts.requests(folder, plan)
         elif part == "resident":
             facts.update(parts.resident(folder, plan))
         elif part == "counts":

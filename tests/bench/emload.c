@@ -3,7 +3,8 @@
  * emload: publishers, and subscribers if asked for, on EventMesh TCP, NATS JetStream or Redis
  * streams. Each publisher keeps WINDOW publishes un-acknowledged; with --rate publishes follow a
  * fixed schedule and latency counts from the scheduled time. With subscribers a publish counts as
- * under way until it is acknowledged and has arrived, so the rate is one that both ends keep.
+ * under way until it is acknowledged and has arrived, so the rate is one that both ends keep. With
+ * --requests publishes are requests, which subscribers answer: a round trip is one acknowledgement.
  * Measures between warm-up and end (or N --events, or a --drain of N), and prints one line of JSON.
  */
 #include "load.h"
@@ -129,7 +130,7 @@ read_options(load *l, int argc, char **argv)
         { "warmup", 1, NULL, 'u' },  { "rate", 1, NULL, 'r' },        { "pid", 1, NULL, 'P' },
         { "to", 1, NULL, 'T' },      { "topics", 1, NULL, 'n' },      { "events", 1, NULL, 'e' },
         { "drain", 1, NULL, 'D' },   { "broadcast", 0, NULL, 'B' },   { "every", 1, NULL, 'E' },
-        { NULL, 0, NULL, 0 },
+        { "requests", 0, NULL, 'R' }, { NULL, 0, NULL, 0 },
     };
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (o) {
@@ -151,6 +152,7 @@ read_options(load *l, int argc, char **argv)
         case 'D': l->drain = strtoull(optarg, NULL, 10); break;
         case 'B': l->broadcast = true; break;
         case 'E': l->every = atof(optarg); break;
+        case 'R': l->requests = true; break;
         default: return false;
         }
     }
@@ -158,10 +160,12 @@ read_options(load *l, int argc, char **argv)
         l->clients = 0;
     bool good = l->wire != NULL && l->clients <= 10000 && l->clients + l->subscribers > 0 &&
                 l->window >= 1 && l->body >= STAMP_LEN && l->body <= 1000000 &&
+                (!l->requests || (l->wire == &wire_eventmesh && l->subscribers > 0)) &&
                 strlen(l->topic) <= 200 && l->topics >= 1 && l->topics <= 1000000;
     if (!good)
         fprintf(stderr, "emload: --to eventmesh|nats|redis, clients up to 10000, window from 1, "
-                        "bytes 16..1000000, topics 1..1000000\n");
+                        "bytes 16..1000000, topics 1..1000000, "
+                        "requests on eventmesh with subscribers\n");
     return good;
 }
 
@@ -178,9 +182,8 @@ main(int argc, char **argv)
     }
     load_open(l);
     measure(l);
-    uint64_t each = l->broadcast ? l->subscribers : l->subscribers > 0;
     bool complete = l->drain > 0 ? l->arrived == l->drain
-                                 : l->acked == l->sent && l->arrived == l->sent * each;
+                                 : l->acked == l->sent && l->arrived == l->sent * load_each(l);
     bool good = complete && l->refused == 0;
     load_close(l);
     free(l);

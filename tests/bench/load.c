@@ -170,7 +170,7 @@ publish(load *l, client *c, uint64_t sent_ns)
     slot *s = &c->slots[c->idle[--c->free]];
     s->seq += l->window;
     s->sent_ns = sent_ns;
-    s->waits = 1 + (l->broadcast ? l->subscribers : l->subscribers > 0);
+    s->waits = 1 + (uint32_t)load_each(l);
     c->queued[c->tail++ % l->window] = s->seq;
     l->wire->publish(l, c, s->seq);
     c->dirty = true;
@@ -270,8 +270,7 @@ all_done(const load *l)
 {
     if (l->drain > 0)
         return l->arrived >= l->drain;
-    uint64_t each = l->broadcast ? l->subscribers : l->subscribers > 0;
-    return !l->sending && l->acked == l->sent && l->arrived >= l->sent * each;
+    return !l->sending && l->acked == l->sent && l->arrived >= l->sent * load_each(l);
 }
 
 void

@@ -36,6 +36,7 @@ struct load {
     const char *host, *topic, *group;
     uint32_t port, clients, window, subscribers, body, topics;
     bool broadcast;
+    bool requests; /* publishes are requests: subscribers answer them, the reply is the ack */
     double seconds, warmup, rate, every; /* every: seconds between lines of a long run */
     uint64_t events, drain; /* stop after so many; nothing is published, so many are awaited */
     pid_t pid;
@@ -58,6 +59,13 @@ struct wire {
 };
 
 extern const wire wire_eventmesh, wire_nats, wire_redis;
+
+/* How often each event is to arrive. */
+static inline uint64_t
+load_each(const load *l)
+{
+    return l->requests ? 0 : l->broadcast ? l->subscribers : l->subscribers > 0;
+}
 
 void load_open(load *l);
 void load_close(load *l);

@@ -150,6 +150,20 @@ def fan_out(folder, plan):
     return [{"what": "1 → 100", **run}]
 
 
+def requests(folder, plan):
+    """Request to reply: one requester, one responder that answers at once, 512 bytes each way, with 1
+    and 64 under way, at the lightest level and the heaviest."""
+    rows = []
+    for window in (1, 64):
+        with contextlib.ExitStack() as stack:
+            servers = everybody(folder, stack, ["os", "synced"])
+            for name, run in side_by_side(servers, plan.rounds, clients=1, window=window,
+                                          subscribers=1, requests=True, seconds=plan.seconds,
+                                          warmup=0.3).items():
+                rows.append({"what": f"{window} in flight", "label": servers[name].label, **run})
+    return rows
+
+
 def resident(folder, plan):
     """Megabytes of a daemon that has just started, and with idle sessions; medians of three."""
     from crowd import Crowd

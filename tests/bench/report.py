@@ -111,6 +111,9 @@ def sections(results):
     yield ("Fan-out", "Broadcasting; each delivery is acknowledged.",
            ["shape", "deliveries/s", *LATENCY, *COSTS],
            rate_rows(results.get("fan-out", []), ("what",), "arrival_us", "arrival_rate"))
+    yield ("Request and reply", "Round trips through the mesh: the request is stored at its topic's "
+           "level, the reply is not.", ["in flight", "server", "replies/s", *LATENCY, *COSTS],
+           rate_rows(results.get("requests", []), ("what", "label")))
     details = results.get("details", {})
     yield ("Idle", "No client, empty store.", ["what", "value"], details.get("idle", []))
     yield ("Wake-ups an event", "Of the daemon's workers.",

@@ -11,6 +11,8 @@
 
 #define SEQ_MARK "b@@@@@@@@@@@@@@@@"
 #define TOPIC_DIGITS 6
+#define PROPS "{\"protocolversion\":\"1.0\",\"protocoldesc\":\"tcp\"," \
+              "\"protocoltype\":\"eventmeshmessage\"}"
 
 enum { AT_SEQ, AT_STAMP, AT_TOPIC, AT_BODY };
 
@@ -42,9 +44,8 @@ make_template(load *l)
     bytes_add(&body, head, (size_t)n);
     load_filler(l, &body);
     bytes_add(&body, "\"}", 2);
-    frame_write(&l->template, "ASYNC_MESSAGE_TO_SERVER", SEQ_MARK,
-                "{\"protocolversion\":\"1.0\",\"protocoldesc\":\"tcp\","
-                "\"protocoltype\":\"eventmeshmessage\"}", body.data, body.end);
+    frame_write(&l->template, l->requests ? "REQUEST_TO_SERVER" : "ASYNC_MESSAGE_TO_SERVER",
+                SEQ_MARK, PROPS, body.data, body.end);
     const char *data = l->template.data, *seq = memmem(data, l->template.end, SEQ_MARK, 17);
     size_t begin = l->template.end - body.end; /* of the body */
     l->patch[AT_SEQ] = (size_t)(seq - data) + 1;
@@ -68,8 +69,8 @@ em_open(load *l, client *c)
     if (!c->subscriber)
         return;
     snprintf(body, sizeof body,
-             "{\"topicList\":[{\"topic\":\"%s\",\"mode\":\"%s\",\"type\":\"ASYNC\"}]}", l->topic,
-             l->broadcast ? "BROADCASTING" : "CLUSTERING");
+             "{\"topicList\":[{\"topic\":\"%s\",\"mode\":\"%s\",\"type\":\"%s\"}]}", l->topic,
+             l->broadcast ? "BROADCASTING" : "CLUSTERING", l->requests ? "SYNC" : "ASYNC");
     call(c, "SUBSCRIBE_REQUEST", body);
 }
 
@@ -135,6 +136,28 @@ on_push(load *l, client *c, const frame *f, const char *cmd, uint64_t at)
     load_arrived(l, body, at);
 }
 
+/* A responder as the SDK's sample: the request comes back as its own reply, then the ack. */
+static void
+on_request(load *l, client *c, const frame *f)
+{
+    char seq[64];
+    if (body_text(l, f) == NULL || !frame_text(f, "\"seq\":", seq, sizeof seq))
+        load_die("a request that is none of ours");
+    frame_write(&c->out, "RESPONSE_TO_SERVER", "1234567801", PROPS, f->body, f->body_len);
+    frame_write_ack(&c->out, "REQUEST_TO_CLIENT_ACK", seq, f);
+    c->dirty = true;
+}
+
+static void
+on_reply(load *l, client *c, const frame *f, uint64_t at)
+{
+    char seq[64];
+    if (frame_text(f, "\"seq\":", seq, sizeof seq))
+        frame_write_ack(&c->out, "RESPONSE_TO_CLIENT_ACK", seq, f);
+    c->dirty = true;
+    on_ack(l, c, f, at);
+}
+
 static void
 em_input(load *l, client *c, uint64_t at)
 {
@@ -149,6 +172,10 @@ em_input(load *l, client *c, uint64_t at)
             on_ack(l, c, &f, at);
         else if (strcmp(cmd, "ASYNC_MESSAGE_TO_CLIENT") == 0)
             on_push(l, c, &f, "ASYNC_MESSAGE_TO_CLIENT_ACK", at);
+        else if (strcmp(cmd, "RESPONSE_TO_CLIENT") == 0)
+            on_reply(l, c, &f, at);
+        else if (strcmp(cmd, "REQUEST_TO_CLIENT") == 0)
+            on_request(l, c, &f);
         else if (strcmp(cmd, "BROADCAST_MESSAGE_TO_CLIENT") == 0)
             on_push(l, c, &f, "BROADCAST_MESSAGE_TO_CLIENT_ACK", at);
         bytes_take(&c->in, f.total);
