@@ -150,6 +150,8 @@ emesh_publish_done(emesh_bus_lane *lane, uint64_t cookie, int32_t code, uint32_t
     }
     if (code == EMESH_OK) {
         lane->counts.appended++;
+        if (p->deliver_at_ms == 0)
+            __atomic_add_fetch(&p->topic->appended, 1, __ATOMIC_RELAXED);
         if (emesh_sampled(lane->notes, p->event))
             emesh_note_stored(lane, p, level, position);
     } else if (EMESH_CLASS(code) == 4) {

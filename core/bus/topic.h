@@ -19,6 +19,7 @@ struct emesh_bus_topic {
     uint64_t retention_ms;
     uint64_t retention_bytes;
     uint32_t under_way;         /* atomic: appends at the store */
+    uint64_t appended;          /* atomic, relaxed: of these, what is stored and was not delayed */
     uint64_t published;         /* atomic, relaxed: since start */
     uint32_t readers;           /* atomic: open on handle */
     emesh_bus_topic *newer;     /* atomic: what a reload put in its place, a reference */

@@ -170,6 +170,7 @@ typedef struct emesh_daemon_options {
     const char *admin_token_file;
     uint64_t journal_size;     /* of the decision journal, 256 MiB */
     uint32_t journal_sample;   /* one of so many events is told at every stage, 1024; 0 = none */
+    uint64_t no_progress_ns;   /* until it is a finding, 60 s; 0 = never */
     uint32_t publisher_events; /* un-acked publishes of one session, 256 */
     uint64_t publisher_bytes;  /* 1 MiB */
     uint64_t append_queue;     /* bytes, whole daemon, 64 MiB */

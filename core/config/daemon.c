@@ -26,6 +26,10 @@ static const emesh_option daemon_options[] = {
     { .name = "journal-sample", .type = EMESH_OPT_INT, .value = "1024", .min = 0, .max = 1 << 30,
       .help = "One of so many events is journalled at every stage of its way, rounded up to a power "
               "of two; 0 is none. The same on all daemons, so that they tell of the same events." },
+    { .name = "no-progress-after", .type = EMESH_OPT_DURATION, .value = "60s", .min = 0,
+      .max = INT64_C(86400) * 1000000000,
+      .help = "A group whose members are ready while events wait and nothing moves for so long is a "
+              "finding; 0 looks for none." },
     { .name = "publisher-events", .type = EMESH_OPT_INT, .value = "256", .min = 1, .max = 1000000,
       .help = "Events of one session without acknowledgement at which its publishing is paused." },
     { .name = "publisher-bytes", .type = EMESH_OPT_SIZE, .value = "1MiB", .min = 4 * KIB,
@@ -112,6 +116,7 @@ emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GEr
         .admin_token_file = emesh_config_text(config, NULL, "admin-token-file"),
         .journal_size = (uint64_t)emesh_config_number(config, NULL, "journal-size"),
         .journal_sample = (uint32_t)emesh_config_number(config, NULL, "journal-sample"),
+        .no_progress_ns = (uint64_t)emesh_config_number(config, NULL, "no-progress-after"),
         .publisher_events = (uint32_t)emesh_config_number(config, NULL, "publisher-events"),
         .publisher_bytes = (uint64_t)emesh_config_number(config, NULL, "publisher-bytes"),
         .append_queue = (uint64_t)emesh_config_number(config, NULL, "append-queue"),

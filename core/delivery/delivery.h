@@ -18,6 +18,9 @@ typedef struct emesh_sub emesh_sub;
 struct emesh_delivery_lane {
     emesh_bus_lane *lane;
     GHashTable *subs;       /* key → emesh_sub: subscriptions this lane owns */
+    GPtrArray *all;         /* emesh_sub, for the self-check, a few at a time */
+    uint32_t checked;       /* of all, in this round */
+    emesh_alarm check;
     GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
     uint32_t open;          /* offers of all subscriptions here */
     GPtrArray *browses;     /* emesh_browse: readers of administrators */

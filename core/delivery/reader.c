@@ -24,6 +24,7 @@ take_record(emesh_reader *reader, const emesh_record *record)
     uint64_t bytes = record->event != NULL ? emesh_event_size(record->event) : 0;
 
     sub->asked -= sub->asked > 0;
+    sub->read++;
     sub->asked_bytes -= (int64_t)bytes;
     sub->mean_bytes += ((int32_t)MIN(bytes, INT32_MAX) - (int32_t)sub->mean_bytes) / 8;
     if (window == NULL || record->epoch != window->epoch || sub->state == EMESH_SUB_CLOSING)

@@ -3,6 +3,7 @@
  * The life of a subscription, and its pump: what is to be told to the store is never told inside a
  * call the store made, but at the end of the wake-up.
  */
+#include "delivery/check.h"
 #include "delivery/sub.h"
 #include "delivery/browse.h"
 #include "delivery/forget.h"
@@ -48,6 +49,7 @@ emesh_delivery_lane_new(emesh_bus_lane *lane)
     delivery->lane = lane;
     delivery->subs = g_hash_table_new(key_hash, key_equal);
     delivery->alone = g_ptr_array_new();
+    delivery->all = g_ptr_array_new();
     delivery->changes = g_ptr_array_new();
     delivery->browses = g_ptr_array_new();
     return delivery;
@@ -58,6 +60,7 @@ emesh_delivery_lane_free(emesh_delivery_lane *delivery)
 {
     g_hash_table_unref(delivery->subs);
     g_ptr_array_unref(delivery->alone);
+    emesh_check_end(delivery);
     g_ptr_array_unref(delivery->changes);
     emesh_tombs_clear(delivery);
     g_ptr_array_unref(delivery->browses);
@@ -128,6 +131,7 @@ sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, b
         g_hash_table_insert(owner->subs, &sub->key, sub);
     }
     sub->state = EMESH_SUB_PLACING;
+    emesh_check_add(sub);
     return sub;
 }
 
@@ -188,6 +192,7 @@ sub_free(emesh_sub *sub)
 {
     emesh_worker *worker = sub->owner->lane->worker;
 
+    emesh_check_remove(sub);
     if (sub->custody_ns != 0)
         emesh_sub_finding(sub, "custody-blocked", NULL);
     emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);

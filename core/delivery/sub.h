@@ -167,8 +167,14 @@ struct emesh_sub {
     bool closed;               /* the reader is, and only they are waited for */
     emesh_alarm revoked;       /* ≤ 5 s for acks of a revoked partition */
     emesh_phased pump;
+    struct {
+        uint64_t mark, appended; /* what had moved, and what was published, at the last look */
+        uint64_t since_ns;     /* since when nothing moves though it could; 0: it does */
+        uint32_t place;        /* 1 + index in owner->all */
+        bool told;
+    } check;
     GArray *ended;             /* of emesh_sub_ended: who waits for the end */
-    uint64_t delivered, settled, returned;
+    uint64_t read, delivered, settled, returned;
     uint64_t retried, parked, buried, expired, dropped, custody;
 };
 
