@@ -35,6 +35,7 @@ public final class Main {
         ConversionScenarios.addTo(all);
         GroupScenarios.addTo(all);
         StreamScenarios.addTo(all);
+        HttpScenarios.addTo(all);
         List<Scenario> chosen = all.stream().filter(s -> wanted(s.name(), args)).toList();
 
         int failed = 0;
