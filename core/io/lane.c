@@ -8,7 +8,8 @@
  * stop reading (starve) and look again 20 times a second; the last eighth is for those that hold
  * next to nothing, so that small messages still pass. New connections are refused when all is used.
  * After two seconds in which somebody wanted memory in vain each lane ends the connections that hold
- * most: halves of messages never block everybody for good. The daemon's budget is a second limit of
+ * most: halves of messages never block everybody for good. Who holds next to nothing waits a tenth of
+ * a second only, and has what was freed before anybody new. The daemon's budget is a second limit of
  * the same kind, over all listeners.
  */
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #define STARVED_LOOK_NS (NET_SECOND / 20)
 #define STARVED_MOST_NS (2ull * NET_SECOND)
+#define STARVED_SMALL_NS (NET_SECOND / 10)
 #define ACCOUNT_STEP (64 * 1024)
 
 static void starved_look(emesh_alarm *alarm);
@@ -121,28 +123,44 @@ emesh_net_starve(emesh_conn *conn)
     emesh_ring_append(&conn->lane->starved, &conn->starved_link);
 }
 
+/* Those that can read again do; small ones first. True: one of these still waits. */
+static bool
+feed_starved(emesh_net_lane *lane)
+{
+    bool small_waits = false;
+
+    for (uint32_t round = 0; round < 2; round++) {
+        emesh_link *at = lane->starved.next;
+        while (at != &lane->starved) {
+            emesh_conn *conn = EMESH_OWNER(at, emesh_conn, starved_link);
+            at = at->next;
+            if ((conn->held <= NET_SMALL) != (round == 0))
+                continue;
+            if (emesh_net_over(conn)) {
+                small_waits |= round == 0;
+                continue;
+            }
+            emesh_link_remove(&conn->starved_link);
+            conn->starved = false;
+            emesh_conn_flush(conn);
+            emesh_conn_call(conn);
+        }
+    }
+    return small_waits;
+}
+
 static void
 starved_look(emesh_alarm *alarm)
 {
     emesh_net_lane *lane = EMESH_OWNER(alarm, emesh_net_lane, starved_alarm);
     uint64_t now = emesh_worker_now(lane->worker);
+    bool small_waits = feed_starved(lane);
 
-    emesh_link *at = lane->starved.next;
-    while (at != &lane->starved) {
-        emesh_conn *conn = EMESH_OWNER(at, emesh_conn, starved_link);
-        at = at->next;
-        if (emesh_net_over(conn))
-            continue;
-        emesh_link_remove(&conn->starved_link);
-        conn->starved = false;
-        emesh_conn_flush(conn);
-        emesh_conn_call(conn);
-    }
     if (emesh_ring_empty(&lane->starved) && !emesh_net_used_up(lane)) {
         lane->starved_since = 0;
         return;
     }
-    if (now - lane->starved_since >= STARVED_MOST_NS) {
+    if (now - lane->starved_since >= (small_waits ? STARVED_SMALL_NS : STARVED_MOST_NS)) {
         lane->starved_since = now;
         emesh_listeners_relieve(lane->listeners);
     }
@@ -196,12 +214,13 @@ emesh_net_lane_relieve(emesh_net_lane *lane)
         emesh_conn *most = holds_most(lane);
         /* The largest of all lanes holds at least its fair share; smaller ones are left alone. */
         if (!most || most->held < limit / all / 2)
-            return;
+            break;
         log_relief(most);
         emesh_conn_fail(most, EMESH_E_NO_MEMORY,
                         "the listener's memory is used up and this connection holds %zu bytes",
                         most->held);
     }
+    feed_starved(lane);
 }
 
 /* Ends what the host accepted; the lane's part of close_all reports when the last is gone. */
