@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The admin face as the daemon sees it: an internal component of kind protocol, on a GLIB lane,
- * brought up through the same instance machinery as every plugin. It listens on RUN/admin.sock and
- * talks to the mesh through the client service alone.
+ * brought up through the same instance machinery as every plugin. It listens on RUN/admin.sock, and
+ * where [daemon] says so on admin-listen, and talks to the mesh through the client service alone.
  */
 #pragma once
+#include "config/config.h"
 #include "eventmesh/eventmesh.h"
 
 #define EMESH_ADMIN_NAME "admin"
@@ -12,5 +13,5 @@
 extern const emesh_plugin emesh_admin_plugin;
 extern const emesh_component emesh_admin_component;
 
-/* The text of its conf.d file, for emesh_conf_parse("admin.conf", …). Given: g_free. */
-char *emesh_admin_conf_text(const char *run_dir);
+/* Its options, from [daemon]. NULL: error. Given: unref. */
+emesh_config *emesh_admin_config(const emesh_conf *conf, const char *run_dir, GError **error);

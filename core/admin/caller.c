@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sessions for commands and publishes: one per user, opened at the first request and kept, so that
+ * Sessions for commands and publishes: one per user (all who show the token are one), opened at the first request and kept, so that
  * a request costs no session of its own. Every request that waits is in `waiting` (session not yet
  * open) or in `pending` (an outcome is to come), so that the end of a session answers all. [lane]
  */
@@ -9,7 +9,7 @@
 struct emesh_admin_caller {
     emesh_admin_session base; /* first */
     emesh_admin_lane *lane;
-    uid_t uid;
+    char *user;
     bool open;
     bool leaving;        /* asked to go: closed as soon as nothing is pending */
     GQueue waiting;      /* emesh_admin_request, a reference each */
@@ -20,12 +20,13 @@ struct emesh_admin_caller {
 static const emesh_admin_session_ops caller_ops;
 
 emesh_session *
-emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn, bool one_process,
+emesh_admin_open(emesh_admin_lane *lane, const char *user, const emesh_admin_conn *conn,
                  const char *client, void *ctx)
 {
-    g_autofree char *user = g_strdup_printf("uid:%ld", (long)conn->uid);
-    g_autofree char *peer = g_strdup_printf("unix:%s", user);
-    g_autofree char *pid = g_strdup_printf("%ld", (long)conn->pid);
+    g_autofree char *shared =
+        g_strconcat(g_str_has_prefix(user, "uid:") ? "unix:" : "tcp:", user, NULL);
+    const char *peer = conn != NULL ? conn->peer : shared;
+    g_autofree char *pid = g_strdup_printf("%ld", conn != NULL ? (long)conn->pid : 0L);
     emesh_attr labels[] = { { "protocol", "admin", 8, 5, 0, 0 },
                             { "pid", pid, 3, (uint32_t)strlen(pid), 0, 0 } };
     emesh_who who = { .size = sizeof who,
@@ -33,7 +34,7 @@ emesh_admin_open(emesh_admin_lane *lane, const emesh_admin_conn *conn, bool one_
                       .client = { client, strlen(client) },
                       .user = { user, strlen(user) },
                       .labels = labels,
-                      .n_labels = one_process ? 2 : 1 };
+                      .n_labels = conn != NULL && conn->pid != 0 ? 2 : 1 };
     return lane->admin->cl->open(lane->loop, &who, ctx);
 }
 
@@ -48,7 +49,7 @@ static void
 caller_leave(emesh_admin_caller *caller)
 {
     if (caller->leaving && caller->waiting.length == 0 && g_hash_table_size(caller->pending) == 0)
-        g_hash_table_remove(caller->lane->callers, GUINT_TO_POINTER(caller->uid));
+        g_hash_table_remove(caller->lane->callers, caller->user);
 }
 
 void
@@ -99,6 +100,7 @@ emesh_caller_free(emesh_admin_caller *caller)
     if (caller->base.host != NULL)
         caller->lane->admin->cl->close(caller->base.host, EMESH_LEFT_ORDERLY);
     g_hash_table_unref(caller->pending);
+    g_free(caller->user);
     g_free(caller);
 }
 
@@ -109,7 +111,7 @@ caller_opened(emesh_admin_session *session, int32_t code, const emesh_error *err
     emesh_admin_request *request;
     if (code != EMESH_OK) {
         caller_fail_waiting(caller, code, err);
-        g_hash_table_remove(caller->lane->callers, GUINT_TO_POINTER(caller->uid));
+        g_hash_table_remove(caller->lane->callers, caller->user);
         return;
     }
     caller->open = true;
@@ -144,20 +146,20 @@ caller_ask(emesh_admin_session *session, const emesh_ask *ask)
 static const emesh_admin_session_ops caller_ops = { caller_opened, caller_published, caller_ask };
 
 static emesh_admin_caller *
-caller_new(emesh_admin_lane *lane, const emesh_admin_conn *conn)
+caller_new(emesh_admin_lane *lane, const char *user)
 {
     emesh_admin_caller *caller = g_new0(emesh_admin_caller, 1);
     caller->base.ops = &caller_ops;
     caller->lane = lane;
-    caller->uid = conn->uid;
+    caller->user = g_strdup(user);
     caller->pending = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                             (GDestroyNotify)emesh_request_unref);
-    caller->base.host = emesh_admin_open(lane, conn, false, "eventmeshctl", caller);
+    caller->base.host = emesh_admin_open(lane, user, NULL, "eventmeshctl", caller);
     if (caller->base.host == NULL) {
         emesh_caller_free(caller);
         return NULL;
     }
-    g_hash_table_insert(lane->callers, GUINT_TO_POINTER(conn->uid), caller);
+    g_hash_table_insert(lane->callers, caller->user, caller);
     return caller;
 }
 
@@ -165,11 +167,10 @@ void
 emesh_caller_start(emesh_admin_request *request)
 {
     emesh_admin_lane *lane = request->lane;
-    emesh_admin_caller *caller =
-        g_hash_table_lookup(lane->callers, GUINT_TO_POINTER(request->conn->uid));
+    emesh_admin_caller *caller = g_hash_table_lookup(lane->callers, request->user);
     emesh_request_wait(request);
     if (caller == NULL)
-        caller = caller_new(lane, request->conn);
+        caller = caller_new(lane, request->user);
     if (caller == NULL)
         emesh_request_fail(request, EMESH_E_NO_MEMORY, "no memory for a session");
     else if (caller->open)

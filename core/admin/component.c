@@ -1,19 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The admin face as a component: descriptor, options, life. The socket is bound at start [main], so
- * that a second daemon is refused before anything runs; the first lane serves it.
+ * that a second daemon is refused before anything runs; the first lane serves it, and all lanes
+ * admin-listen.
  */
 #include "admin/admin.h"
 #include "admin/face.h"
 
 #include <string.h>
 
-char *
-emesh_admin_conf_text(const char *run_dir)
+static const emesh_option options[] = {
+    { .name = "socket",
+      .type = EMESH_OPT_PATH,
+      .must = EMESH_OPT_REQUIRED,
+      .help = "Path of the Unix socket that eventmeshctl talks to." },
+    { .name = "admin-token-file",
+      .type = EMESH_OPT_PATH,
+      .help = "File with the token that admin-listen asks for." },
+    { .name = "admin-probes-open",
+      .type = EMESH_OPT_BOOL,
+      .value = "false",
+      .help = "Answer /healthz and /readyz without the token." },
+    { .name = "admin-insecure",
+      .type = EMESH_OPT_BOOL,
+      .value = "false",
+      .help = "Allow an admin-listen beyond this machine without TLS." },
+};
+
+static const emesh_option_group groups[] = { { .id = "emesh.listen/1", .prefix = "admin-" } };
+
+emesh_config *
+emesh_admin_config(const emesh_conf *conf, const char *run_dir, GError **error)
 {
-    return g_strdup_printf("[instance]\ncomponent = " EMESH_ADMIN_NAME "\n"
-                           "[options]\nsocket = %s/admin.sock\n",
-                           run_dir);
+    g_autofree char *socket = g_build_filename(run_dir, "admin.sock", NULL);
+    return emesh_conf_admin_options(conf, socket, options, G_N_ELEMENTS(options), groups,
+                                    G_N_ELEMENTS(groups), error);
+}
+
+/* Given: g_free; NULL when it is not set. */
+static char *
+text_of(const emesh_config_api *config, const emesh_config *cfg, const char *name)
+{
+    emesh_value value = { .size = sizeof value };
+    if (config->get(cfg, name, 0, &value) != EMESH_OK || value.text.len == 0)
+        return NULL;
+    return g_strndup(value.text.ptr, value.text.len);
+}
+
+static int64_t
+number_of(const emesh_config_api *config, const emesh_config *cfg, const char *name)
+{
+    emesh_value value = { .size = sizeof value };
+    return config->get(cfg, name, 0, &value) == EMESH_OK ? value.i : 0;
+}
+
+static void
+options_read(emesh_admin_options *o, const emesh_config_api *config, const emesh_config *cfg)
+{
+    o->token_file = text_of(config, cfg, "admin-token-file");
+    o->probes_open = number_of(config, cfg, "admin-probes-open") != 0;
+    o->tls_certificate = text_of(config, cfg, "admin-tls-certificate");
+    o->tls_key = text_of(config, cfg, "admin-tls-key");
+    o->tls_client_ca = text_of(config, cfg, "admin-tls-client-ca");
+    o->tls_client_required = number_of(config, cfg, "admin-tls-client-required") != 0;
+    o->max_connections = (uint32_t)number_of(config, cfg, "admin-max-connections");
+    o->max_input = (uint32_t)number_of(config, cfg, "admin-max-input");
+    o->request_ns = (uint64_t)number_of(config, cfg, "admin-handshake-timeout");
+    o->idle_ns = (uint64_t)number_of(config, cfg, "admin-idle-timeout");
+}
+
+/* The files behind the options, before anything is made of them. */
+static int32_t
+admin_check(const emesh_config *cfg, emesh_error *err)
+{
+    const emesh_config_api *config = &emesh_config_service;
+    g_autofree char *path = text_of(config, cfg, "admin-token-file");
+    g_autofree char *listen = text_of(config, cfg, "admin-listen");
+    g_autoptr(GError) error = NULL;
+    emesh_token token;
+    if (listen == NULL || path == NULL || emesh_token_load(&token, path, &error))
+        return EMESH_OK;
+    g_strlcpy(err->option, "admin-token-file", sizeof err->option);
+    g_strlcpy(err->text, error->message, sizeof err->text);
+    return EMESH_E_CONFIG;
 }
 
 static int32_t
@@ -21,9 +90,9 @@ admin_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **o
              emesh_error *err)
 {
     const emesh_config_api *config = host->service(host, EMESH_CONFIG_ID);
-    emesh_value path = { .size = sizeof path };
+    char *path = text_of(config, cfg, "socket");
     (void)err;
-    if (config->get(cfg, "socket", 0, &path) != EMESH_OK)
+    if (path == NULL)
         return EMESH_E_CONFIG;
     emesh_face *admin = g_new0(emesh_face, 1);
     admin->host = host;
@@ -31,9 +100,35 @@ admin_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **o
     admin->loop = host->service(host, EMESH_LOOP_ID);
     admin->cl = host->service(host, EMESH_CLIENT_ID);
     admin->glib = host->service(host, EMESH_GLIB_ID);
-    admin->path = g_strndup(path.text.ptr, path.text.len);
+    admin->net = host->service(host, EMESH_NET_ID);
+    admin->path = path;
+    admin->peers = emesh_peers_new();
+    pthread_mutex_init(&admin->token_lock, NULL);
+    options_read(&admin->options, config, cfg);
     *out = (emesh_instance *)admin;
     return EMESH_OK;
+}
+
+/* false: err names the option whose file is not good. */
+static bool
+start_tcp(emesh_face *admin, emesh_error *err)
+{
+    const emesh_admin_options *o = &admin->options;
+    g_autoptr(GError) error = NULL;
+    emesh_admin_tls tls = { .certificate = NULL };
+    const char *option = "admin-token-file";
+    bool good = o->token_file == NULL || emesh_token_load(&admin->token, o->token_file, &error);
+    if (good && o->tls_certificate != NULL) {
+        option = "admin-tls-certificate";
+        good = emesh_admin_tls_load(&tls, o, &error);
+        emesh_admin_tls_clear(&tls);
+    }
+    if (good)
+        return true;
+    err->code = EMESH_E_CONFIG;
+    g_strlcpy(err->option, option, sizeof err->option);
+    g_strlcpy(err->text, error->message, sizeof err->text);
+    return false;
 }
 
 static void
@@ -42,8 +137,9 @@ admin_start(emesh_instance *self, emesh_op *op)
     emesh_face *admin = (emesh_face *)self;
     g_autoptr(GError) error = NULL;
     emesh_error err = { .size = sizeof err };
-    admin->held = emesh_admin_socket_bind(admin->path, &error);
-    if (admin->held == NULL) {
+    if (start_tcp(admin, &err))
+        admin->held = emesh_admin_socket_bind(admin->path, &error);
+    if (error != NULL) {
         err.code = error->code == G_IO_ERROR_ADDRESS_IN_USE ? EMESH_E_BUSY : EMESH_E_IO;
         g_strlcpy(err.option, "socket", sizeof err.option);
         g_strlcpy(err.text, error->message, sizeof err.text);
@@ -61,12 +157,15 @@ admin_attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane 
     lane->admin = admin;
     lane->loop = loop;
     lane->context = admin->glib->context(loop);
-    lane->callers = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)emesh_caller_free);
+    lane->callers =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)emesh_caller_free);
     *out = (emesh_lane *)lane;
-    if (index == 0 && !emesh_http_start(lane, &error)) {
+    if (!emesh_http_start(lane, &error)) {
         g_strlcpy(err->text, error->message, sizeof err->text);
         return EMESH_E_IO;
     }
+    if (index == 0)
+        emesh_accept_start(lane);
     return EMESH_OK;
 }
 
@@ -105,6 +204,12 @@ admin_destroy(emesh_instance *self)
 {
     emesh_face *admin = (emesh_face *)self;
     emesh_admin_socket_free(admin->held);
+    emesh_peers_free(admin->peers);
+    pthread_mutex_destroy(&admin->token_lock);
+    g_free(admin->options.token_file);
+    g_free(admin->options.tls_certificate);
+    g_free(admin->options.tls_key);
+    g_free(admin->options.tls_client_ca);
     g_free(admin->path);
     g_free(admin);
 }
@@ -156,6 +261,7 @@ admin_ask(emesh_lane *lane, void *session, const emesh_ask *ask)
 }
 
 static const emesh_life_ops life = { .size = sizeof life,
+                                     .check = admin_check,
                                      .create = admin_create,
                                      .start = admin_start,
                                      .attach = admin_attach,
@@ -174,19 +280,13 @@ static const emesh_client_ops client = { .size = sizeof client,
 
 static const emesh_protocol_ops ops = { .size = sizeof ops, .client = &client };
 
-static const emesh_option options[] = {
-    { .name = "socket",
-      .type = EMESH_OPT_PATH,
-      .must = EMESH_OPT_REQUIRED,
-      .help = "Path of the Unix socket that eventmeshctl talks to." },
-};
-
 static const emesh_need needs[] = {
     EMESH_NEED(EMESH_CONFIG_ID, emesh_config_api, get),
     EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, time),
     EMESH_NEED(EMESH_EVENT_ID, emesh_event_api, encode),
     EMESH_NEED(EMESH_CLIENT_ID, emesh_client_api, command),
     EMESH_NEED(EMESH_GLIB_ID, emesh_glib_api, context),
+    EMESH_NEED(EMESH_NET_ID, emesh_net_api, listener),
 };
 
 const emesh_component emesh_admin_component = {
@@ -195,11 +295,13 @@ const emesh_component emesh_admin_component = {
     .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE,
     .kind = EMESH_PROTOCOL_KIND,
     .name = EMESH_ADMIN_NAME,
-    .summary = "administration over a Unix socket: HTTP and JSON",
+    .summary = "administration over a Unix socket and TCP: HTTP and JSON",
     .life = &life,
     .ops = &ops,
     .options = options,
     .n_options = G_N_ELEMENTS(options),
+    .groups = groups,
+    .n_groups = G_N_ELEMENTS(groups),
     .needs = needs,
     .n_needs = G_N_ELEMENTS(needs),
     .lanes = EMESH_LANES_GLIB,

@@ -25,6 +25,12 @@ emesh_request_unref(emesh_admin_request *request)
     g_clear_pointer(&request->rows, json_array_unref);
     g_byte_array_unref(request->body);
     g_free(request->call);
+    if (request->late != NULL) {
+        g_source_destroy(request->late);
+        g_source_unref(request->late);
+    }
+    if (request->forget != NULL)
+        request->forget(request->plan);
     g_free(request->verb);
     g_free(request->topic);
     g_free(request->event_id);
@@ -41,7 +47,8 @@ emesh_request_param(const emesh_admin_request *request, const char *name)
 void
 emesh_request_wait(emesh_admin_request *request)
 {
-    soup_server_message_pause(request->msg);
+    if (request->msg != NULL)
+        soup_server_message_pause(request->msg);
 }
 
 uint32_t
@@ -95,8 +102,13 @@ emesh_request_answer(emesh_admin_request *request, uint32_t status, const char *
         g_free(body);
         return;
     }
+    SoupMessageHeaders *headers = soup_server_message_get_response_headers(request->msg);
+    soup_message_headers_replace(headers, "Connection", "close");
+    soup_message_headers_replace(headers, "Cache-Control", "no-store");
     soup_server_message_set_status(request->msg, status, NULL);
     soup_server_message_set_response(request->msg, type, SOUP_MEMORY_TAKE, body, len);
+    if (request->conn != NULL)
+        emesh_conn_enter(request->conn, EMESH_CONN_WRITING);
     soup_server_message_unpause(request->msg);
 }
 
@@ -104,8 +116,25 @@ void
 emesh_request_error(emesh_admin_request *request, int32_t code, const emesh_error *err)
 {
     gsize len = 0;
-    char *body = emesh_json_error(code, err != NULL ? err->text : emesh_code_name(code), &len);
+    emesh_error none = { .size = sizeof none, .code = code };
+    if (err == NULL || err->text[0] == '\0') {
+        g_strlcpy(none.text, emesh_code_name(code), sizeof none.text);
+        err = &none;
+    }
+    char *body = emesh_json_error_of(code, err, &len);
+    if (request->msg != NULL && emesh_http_status(code) == 429)
+        soup_message_headers_replace(soup_server_message_get_response_headers(request->msg),
+                                     "Retry-After", "1");
     emesh_request_answer(request, emesh_http_status(code), "application/json", body, len);
+}
+
+static void
+fail_text(emesh_admin_request *request, int32_t code, const char *argument, const char *text)
+{
+    emesh_error err = { .size = sizeof err, .code = code };
+    g_strlcpy(err.option, argument, sizeof err.option);
+    g_strlcpy(err.text, text, sizeof err.text);
+    emesh_request_error(request, code, &err);
 }
 
 void
@@ -115,9 +144,23 @@ emesh_request_fail(emesh_admin_request *request, int32_t code, const char *forma
     va_start(ap, format);
     g_autofree char *text = g_strdup_vprintf(format, ap);
     va_end(ap);
-    gsize len = 0;
-    char *body = emesh_json_error(code, text, &len);
-    emesh_request_answer(request, emesh_http_status(code), "application/json", body, len);
+    fail_text(request, code, "", text);
+}
+
+void
+emesh_request_refuse(emesh_admin_request *request, const char *argument, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    fail_text(request, EMESH_E_INVALID, argument, text);
+}
+
+static uint32_t
+body_most(const emesh_admin_request *request)
+{
+    return request->conn->is_unix ? EMESH_ADMIN_MAX_BODY : request->lane->admin->options.max_input;
 }
 
 static void
@@ -126,14 +169,16 @@ on_chunk(SoupServerMessage *msg, GBytes *chunk, emesh_admin_request *request)
     gsize len = 0;
     const void *data = g_bytes_get_data(chunk, &len);
     (void)msg;
-    if (request->body->len + len <= EMESH_ADMIN_MAX_BODY && !request->too_large) {
+    if (request->body->len + len <= body_most(request) && !request->too_large) {
         g_byte_array_append(request->body, data, (guint)len);
         return;
     }
     request->too_large = true;
     request->cookie += len; /* no cookie yet: counts what is thrown away */
-    if (request->cookie > FLOOD)
+    if (request->cookie > FLOOD) {
+        emesh_conn_log(request->conn, EMESH_PEER_FLOOD, "cut, the body of its request does not end");
         emesh_conn_cut(request->conn);
+    }
 }
 
 static void
@@ -151,7 +196,7 @@ on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
            gpointer data)
 {
     emesh_admin_lane *lane = data;
-    (void)server, (void)path;
+    (void)server;
     emesh_admin_request *request = g_new0(emesh_admin_request, 1);
     request->refs = 1;
     request->lane = lane;
@@ -164,19 +209,19 @@ on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
     soup_message_body_set_accumulate(soup_server_message_get_request_body(msg), FALSE);
     g_signal_connect(msg, "got-chunk", G_CALLBACK(on_chunk), request);
     g_signal_connect(msg, "finished", G_CALLBACK(on_finished), request);
-    if (request->conn == NULL || !emesh_admin_may(request->conn->uid)) {
-        emesh_request_fail(request, EMESH_E_DENIED,
-                           "user %ld may not administer this daemon: only root and the daemon's "
-                           "own user may",
-                           request->conn == NULL ? -1L : (long)request->conn->uid);
+    if (request->conn == NULL) {
+        emesh_request_fail(request, EMESH_E_DENIED, "nobody knows whose connection this is");
         return;
     }
+    g_strlcpy(request->user, request->conn->user, sizeof request->user);
+    if (!emesh_auth_ok(request, path))
+        return;
     goffset length =
         soup_message_headers_get_content_length(soup_server_message_get_request_headers(msg));
-    if (length > EMESH_ADMIN_MAX_BODY)
+    if (length > body_most(request))
         emesh_request_fail(request, EMESH_E_TOO_LARGE,
                            "a body of %" G_GINT64_FORMAT " bytes is over the limit of %u",
-                           (gint64)length, EMESH_ADMIN_MAX_BODY);
+                           (gint64)length, body_most(request));
 }
 
 /* Does path begin with prefix and is the method right? Answers 405 itself when only the path is. */
@@ -208,6 +253,7 @@ on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
     bool answered = false;
     (void)server, (void)query;
     request->cookie = 0;
+    emesh_conn_enter(request->conn, EMESH_CONN_WORKING);
     if (request->too_large)
         emesh_request_fail(request, EMESH_E_TOO_LARGE, "the body is over the limit of %u bytes",
                            EMESH_ADMIN_MAX_BODY);
@@ -219,6 +265,10 @@ on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
         emesh_http_publish(request);
     else if (!answered && route(request, path, "/v1/subscribe", false, "GET", &answered))
         emesh_http_subscribe(request);
+    else if (!answered && route(request, path, "/healthz", false, "GET", &answered))
+        emesh_http_probe(request, false);
+    else if (!answered && route(request, path, "/readyz", false, "GET", &answered))
+        emesh_http_probe(request, true);
     else if (!answered)
         emesh_request_fail(request, EMESH_E_NOT_FOUND,
                            "nothing at '%.100s'; there are POST /v1/command/VERB, POST "
@@ -229,24 +279,21 @@ on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
 bool
 emesh_http_start(emesh_admin_lane *lane, GError **error)
 {
-    lane->server = soup_server_new("server-header", "eventmesh ", NULL);
+    g_queue_init(&lane->conns);
+    lane->server = soup_server_new("server-header", "eventmesh", NULL);
     soup_server_add_early_handler(lane->server, NULL, on_headers, lane, NULL);
     soup_server_add_handler(lane->server, NULL, on_request, lane, NULL);
-    return emesh_accept_start(lane, error);
+    return emesh_tcp_start(lane, error);
 }
 
 void
 emesh_http_stop(emesh_admin_lane *lane)
 {
     emesh_accept_stop(lane);
+    emesh_tcp_stop(lane);
     if (lane->server == NULL)
         return;
     soup_server_disconnect(lane->server);
     g_clear_object(&lane->server);
-    while (lane->conns.head != NULL) { /* records that libsoup still keeps: theirs from now on */
-        emesh_admin_conn *conn = lane->conns.head->data;
-        g_queue_unlink(&lane->conns, &conn->in_lane);
-        conn->lane = NULL;
-        emesh_conn_cut(conn);
-    }
+    emesh_conns_forget(lane);
 }

@@ -192,10 +192,11 @@ emesh_json_text(JsonNode *node, bool pretty, gsize *len)
 }
 
 char *
-emesh_json_error(int32_t code, const char *text, gsize *len)
+emesh_json_error_of(int32_t code, const emesh_error *err, gsize *len)
 {
     g_autoptr(JsonBuilder) b = json_builder_new();
-    g_autofree char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
+    g_autofree char *text = g_utf8_make_valid(err->text, -1);
+    g_autofree char *argument = g_utf8_make_valid(err->option, -1);
     json_builder_begin_object(b);
     json_builder_set_member_name(b, "error");
     json_builder_begin_object(b);
@@ -203,10 +204,22 @@ emesh_json_error(int32_t code, const char *text, gsize *len)
     json_builder_add_int_value(b, code);
     json_builder_set_member_name(b, "name");
     json_builder_add_string_value(b, emesh_code_name(code));
+    if (argument[0] != '\0') {
+        json_builder_set_member_name(b, "argument");
+        json_builder_add_string_value(b, argument);
+    }
     json_builder_set_member_name(b, "text");
-    json_builder_add_string_value(b, valid);
+    json_builder_add_string_value(b, text);
     json_builder_end_object(b);
     json_builder_end_object(b);
     g_autoptr(JsonNode) root = json_builder_get_root(b);
     return emesh_json_text(root, false, len);
+}
+
+char *
+emesh_json_error(int32_t code, const char *text, gsize *len)
+{
+    emesh_error err = { .size = sizeof err, .code = code };
+    g_strlcpy(err.text, text != NULL ? text : "", sizeof err.text);
+    return emesh_json_error_of(code, &err, len);
 }

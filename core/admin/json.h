@@ -18,5 +18,7 @@ JsonNode *emesh_json_parse(const char *text, size_t len, GError **error);
 char *emesh_json_text(JsonNode *node, bool pretty, gsize *len);
 /* {"error":{"code":…,"name":…,"text":…}}. Given. */
 char *emesh_json_error(int32_t code, const char *text, gsize *len);
+/* The same with {"argument":…} where the record names an option. Given. */
+char *emesh_json_error_of(int32_t code, const emesh_error *err, gsize *len);
 /* "not-found" for EMESH_E_NOT_FOUND. */
 const char *emesh_code_name(int32_t code);

@@ -12,6 +12,7 @@
 struct emesh_out {
     GIOStream *stream;
     GSocket *socket;
+    GIOStream *tls;
     GMainContext *context;
     GQueue chunks; /* GBytes */
     gsize offset;  /* written of the first chunk */
@@ -33,6 +34,22 @@ source_end(GSource **source)
     *source = NULL;
 }
 
+/* Bytes that left; 0: the socket is full; -1: the peer is gone. */
+static gssize
+write_piece(emesh_out *out, const char *data, gsize len)
+{
+    g_autoptr(GError) error = NULL;
+    if (out->tls == NULL) {
+        ssize_t sent = send(g_socket_get_fd(out->socket), data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return sent >= 0 ? sent : errno == EAGAIN || errno == EINTR ? 0 : -1;
+    }
+    GPollableOutputStream *to = G_POLLABLE_OUTPUT_STREAM(g_io_stream_get_output_stream(out->tls));
+    gssize sent = g_pollable_output_stream_write_nonblocking(to, data, len, NULL, &error);
+    if (sent >= 0)
+        return sent;
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK) ? 0 : -1;
+}
+
 /* Writes until the socket is full or nothing is left; false: the peer is gone. */
 static bool
 write_some(emesh_out *out)
@@ -41,10 +58,9 @@ write_some(emesh_out *out)
     while ((chunk = g_queue_peek_head(&out->chunks)) != NULL) {
         gsize len = 0;
         const char *data = g_bytes_get_data(chunk, &len);
-        ssize_t sent = send(g_socket_get_fd(out->socket), data + out->offset, len - out->offset,
-                            MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent < 0)
-            return errno == EAGAIN || errno == EINTR;
+        gssize sent = write_piece(out, data + out->offset, len - out->offset);
+        if (sent <= 0)
+            return sent == 0;
         out->written += (guint64)sent;
         out->offset += (gsize)sent;
         if (out->offset < len)
@@ -56,10 +72,10 @@ write_some(emesh_out *out)
 }
 
 static gboolean
-on_ready(GSocket *socket, GIOCondition condition, gpointer data)
+on_ready(GObject *of, gpointer data)
 {
     emesh_out *out = data;
-    (void)socket, (void)condition;
+    (void)of;
     bool alive = write_some(out);
     bool empty = g_queue_is_empty(&out->chunks);
     if (empty)
@@ -69,6 +85,27 @@ on_ready(GSocket *socket, GIOCondition condition, gpointer data)
     else
         out->wrote(out->ctx); /* may finish */
     return G_SOURCE_CONTINUE; /* of a destroyed source it means nothing */
+}
+
+static gboolean
+on_socket_ready(GSocket *socket, GIOCondition condition, gpointer data)
+{
+    (void)condition;
+    return on_ready(G_OBJECT(socket), data);
+}
+
+/* Over TCP the end of a peer is an end to read; what it says meanwhile interests nobody. */
+static gboolean
+on_input(GObject *of, gpointer data)
+{
+    emesh_out *out = data;
+    char scrap[4096];
+    g_autoptr(GError) error = NULL;
+    GPollableInputStream *from = G_POLLABLE_INPUT_STREAM(of);
+    gssize got = g_pollable_input_stream_read_nonblocking(from, scrap, sizeof scrap, NULL, &error);
+    if (got == 0 || (got < 0 && !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK)))
+        out->gone(out->ctx);
+    return G_SOURCE_CONTINUE;
 }
 
 static gboolean
@@ -93,26 +130,50 @@ want_ready(emesh_out *out)
 {
     if (out->ready != NULL)
         return;
-    out->ready = g_socket_create_source(out->socket, G_IO_OUT, NULL);
-    g_source_set_callback(out->ready, G_SOURCE_FUNC(on_ready), out, NULL);
+    if (out->tls == NULL) {
+        out->ready = g_socket_create_source(out->socket, G_IO_OUT, NULL);
+        g_source_set_callback(out->ready, G_SOURCE_FUNC(on_socket_ready), out, NULL);
+    } else {
+        GPollableOutputStream *to =
+            G_POLLABLE_OUTPUT_STREAM(g_io_stream_get_output_stream(out->tls));
+        out->ready = g_pollable_output_stream_create_source(to, NULL);
+        g_source_set_callback(out->ready, G_SOURCE_FUNC(on_ready), out, NULL);
+    }
     g_source_attach(out->ready, out->context);
 }
 
+/* A source that tells when the peer leaves. */
+static GSource *
+watch_peer(emesh_out *out)
+{
+    GSource *source;
+    if (g_socket_get_family(out->socket) == G_SOCKET_FAMILY_UNIX) {
+        source = g_socket_create_source(out->socket, G_IO_HUP, NULL);
+        g_source_set_callback(source, G_SOURCE_FUNC(on_hup), out, NULL);
+    } else {
+        GIOStream *stream = out->tls != NULL ? out->tls : out->stream;
+        GInputStream *from = g_io_stream_get_input_stream(stream);
+        source = g_pollable_input_stream_create_source(G_POLLABLE_INPUT_STREAM(from), NULL);
+        g_source_set_callback(source, G_SOURCE_FUNC(on_input), out, NULL);
+    }
+    g_source_attach(source, out->context);
+    return source;
+}
+
 emesh_out *
-emesh_out_new(GIOStream *stream, GSocket *socket, GMainContext *context, void (*wrote)(void *ctx),
-              void (*gone)(void *ctx), void *ctx)
+emesh_out_new(GIOStream *stream, GSocket *socket, GIOStream *tls, GMainContext *context,
+              void (*wrote)(void *ctx), void (*gone)(void *ctx), void *ctx)
 {
     emesh_out *out = g_new0(emesh_out, 1);
     out->stream = stream;
     out->socket = g_object_ref(socket);
+    out->tls = tls != NULL ? g_object_ref(tls) : NULL;
     out->context = context;
     out->wrote = wrote;
     out->gone = gone;
     out->ctx = ctx;
     g_socket_set_timeout(socket, 0); /* a quiet stream is no reason to hang up */
-    out->hup = g_socket_create_source(socket, G_IO_HUP, NULL);
-    g_source_set_callback(out->hup, G_SOURCE_FUNC(on_hup), out, NULL);
-    g_source_attach(out->hup, context);
+    out->hup = watch_peer(out);
     return out;
 }
 
@@ -152,6 +213,7 @@ emesh_out_free(emesh_out *out)
     g_queue_clear_full(&out->chunks, (GDestroyNotify)g_bytes_unref);
     g_socket_close(out->socket, NULL); /* at once: closing the stream may block */
     g_object_unref(out->socket);
+    g_clear_object(&out->tls);
     g_object_unref(out->stream);
     g_free(out);
 }

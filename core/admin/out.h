@@ -12,8 +12,8 @@ typedef struct emesh_out emesh_out;
 
 /* wrote: what was queued so far has left up to emesh_out_written(). gone: the peer broke off, or
  * after finish all has left; the owner frees then. Both come from the context, never from inside a
- * call. stream is taken over. */
-emesh_out *emesh_out_new(GIOStream *stream, GSocket *socket, GMainContext *context,
+ * call. stream is taken over. tls: what to write through, NULL: the socket itself. */
+emesh_out *emesh_out_new(GIOStream *stream, GSocket *socket, GIOStream *tls, GMainContext *context,
                          void (*wrote)(void *ctx), void (*gone)(void *ctx), void *ctx);
 /* Queues bytes as they are; returns the place behind them, to compare with written. */
 guint64 emesh_out_put(emesh_out *out, GBytes *bytes);

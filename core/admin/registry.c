@@ -23,6 +23,7 @@ static const emesh_command own_commands[] = {
 static const emesh_command *const tables[] = {
     own_commands,
     emesh_status_commands,
+    emesh_health_commands,
     emesh_plugin_commands,
     emesh_config_commands,
     emesh_bus_commands,

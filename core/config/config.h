@@ -166,8 +166,6 @@ bool emesh_pattern_match(const char *pattern, const char *name, size_t len);
 typedef struct emesh_daemon_options {
     uint32_t workers;          /* 0 = cores */
     uint32_t log_level;        /* EMESH_LOG_* */
-    const char *admin_listen;  /* reserved for the HTTP issue; NULL = off */
-    const char *admin_token_file;
     uint64_t journal_size;     /* of the decision journal, 256 MiB */
     uint32_t journal_sample;   /* one of so many events is told at every stage, 1024; 0 = none */
     uint64_t no_progress_ns;   /* until it is a finding, 60 s; 0 = never */
@@ -193,6 +191,14 @@ typedef struct emesh_daemon_options {
 /* The option table of [daemon], for check, dump and the man page. */
 const emesh_option *emesh_daemon_option_table(uint32_t *n);
 bool emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GError **error);
+
+/* ---- admin.c: what [daemon] says of the HTTP administration ---- */
+/* The admin-… values of [daemon], defaults too, and socket, as typed values of the component that
+ * declares them under the same names. NULL: error. Given. */
+emesh_config *emesh_conf_admin_options(const emesh_conf *conf, const char *socket,
+                                       const emesh_option *options, uint32_t n,
+                                       const emesh_option_group *groups, uint32_t n_groups,
+                                       GError **error);
 
 /* ---- dump.c: --dump-config ---- */
 typedef struct emesh_conf_dump_view { /* what only the plugins know */

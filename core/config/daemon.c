@@ -2,6 +2,7 @@
  *
  * The daemon's own options: [daemon], normally in 00-eventmesh.conf.
  */
+#include "admin.h"
 #include "conf.h"
 #include "eventmesh/host.h"
 #include <string.h>
@@ -16,10 +17,35 @@ static const emesh_option daemon_options[] = {
     { .name = "log-level", .type = EMESH_OPT_CHOICE, .value = "notice",
       .choices = "error|warning|notice|info|debug", .may = EMESH_OPT_LIVE,
       .help = "Least important record that is logged." },
-    { .name = "admin-listen", .type = EMESH_OPT_ADDRESS, .may = EMESH_OPT_HIDDEN,
-      .help = "Reserved: address of the HTTP administration, which this version does not have." },
-    { .name = "admin-token-file", .type = EMESH_OPT_PATH, .may = EMESH_OPT_HIDDEN,
-      .help = "Reserved: file with the token that the HTTP administration asks for." },
+    { .name = "admin-listen", .type = EMESH_OPT_ADDRESS, .must = EMESH_OPT_REPEATED,
+      .help = "Address and port of the HTTP administration, which is off without; port 0 takes any "
+              "free one, a second line a second address." },
+    { .name = "admin-token-file", .type = EMESH_OPT_PATH,
+      .help = "File with the token that the HTTP administration asks for, 16 to 512 characters; "
+              "nobody but the daemon's user, its group and root may read it." },
+    { .name = "admin-probes-open", .type = EMESH_OPT_BOOL, .value = "false",
+      .help = "Answer /healthz and /readyz without the token, in less detail." },
+    { .name = "admin-insecure", .type = EMESH_OPT_BOOL, .value = "false",
+      .help = "Allow an admin-listen beyond this machine without TLS; token and answers can be read "
+              "on the way." },
+    { .name = "admin-tls-certificate", .type = EMESH_OPT_PATH,
+      .help = "PEM file of the certificate and its chain; makes every admin-listen TLS." },
+    { .name = "admin-tls-key", .type = EMESH_OPT_PATH,
+      .help = "PEM file of the certificate's key." },
+    { .name = "admin-tls-client-ca", .type = EMESH_OPT_PATH,
+      .help = "PEM file of the authorities whose client certificates are trusted." },
+    { .name = "admin-tls-client-required", .type = EMESH_OPT_BOOL, .value = "false",
+      .help = "Refuse clients of the administration without a trusted certificate." },
+    { .name = "admin-max-connections", .type = EMESH_OPT_INT, .value = "64", .min = 1,
+      .max = 10000, .help = "Connections to admin-listen at a time; further ones are told so." },
+    { .name = "admin-max-input", .type = EMESH_OPT_SIZE, .value = "2MiB", .min = 4 * KIB,
+      .max = 64 * MIB, .help = "Bytes of the largest body of a request to admin-listen." },
+    { .name = "admin-handshake-timeout", .type = EMESH_OPT_DURATION, .value = "10s",
+      .min = 100000000, .max = INT64_C(3600) * 1000000000,
+      .help = "Time for the TLS handshake, and then for a whole request to come in." },
+    { .name = "admin-idle-timeout", .type = EMESH_OPT_DURATION, .value = "1m", .min = 100000000,
+      .max = INT64_C(3600) * 1000000000,
+      .help = "Close a connection whose answer is not read for so long." },
     { .name = "journal-size", .type = EMESH_OPT_SIZE, .value = "256MiB", .min = 4 * MIB,
       .max = 64 * GIB,
       .help = "Most disk space of the decision journal, DATA/core/journal; it grows as it is used." },
@@ -81,17 +107,6 @@ emesh_daemon_option_table(uint32_t *n)
     return daemon_options;
 }
 
-/* An address that nobody listens on would be believed: refuse it until there is one. */
-static void
-refuse_reserved(const emesh_config *config, const char *key, emesh_problems *problems)
-{
-    const emesh_config_value *value = emesh_config_first(config, NULL, key);
-    if (value != NULL)
-        emesh_problems_add(problems, value->origin, key,
-                           "this version has no HTTP administration; remove the line and use "
-                           "eventmeshctl");
-}
-
 emesh_config *
 emesh_daemon_config_new(const emesh_conf_section *section, emesh_problems *problems)
 {
@@ -99,8 +114,7 @@ emesh_daemon_config_new(const emesh_conf_section *section, emesh_problems *probl
     emesh_config *config = emesh_config_build(&source, daemon_options,
                                               G_N_ELEMENTS(daemon_options), sizeof(emesh_option),
                                               NULL, 0, problems);
-    refuse_reserved(config, "admin-listen", problems);
-    refuse_reserved(config, "admin-token-file", problems);
+    emesh_admin_listen_judge(config, problems);
     return config;
 }
 
@@ -112,8 +126,6 @@ emesh_daemon_options_read(const emesh_conf *conf, emesh_daemon_options *out, GEr
     *out = (emesh_daemon_options){
         .workers = (uint32_t)emesh_config_number(config, NULL, "workers"),
         .log_level = EMESH_LOG_ERROR + (uint32_t)emesh_config_number(config, NULL, "log-level"),
-        .admin_listen = emesh_config_text(config, NULL, "admin-listen"),
-        .admin_token_file = emesh_config_text(config, NULL, "admin-token-file"),
         .journal_size = (uint64_t)emesh_config_number(config, NULL, "journal-size"),
         .journal_sample = (uint32_t)emesh_config_number(config, NULL, "journal-sample"),
         .no_progress_ns = (uint64_t)emesh_config_number(config, NULL, "no-progress-after"),

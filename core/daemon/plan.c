@@ -2,6 +2,7 @@
  *
  * From folders to a checked plan.
  */
+#include "admin/admin.h"
 #include "daemon/plan.h"
 
 #include <string.h>
@@ -54,7 +55,9 @@ check_options(emesh_plan *plan, const emesh_planned *planned)
         origin = emesh_config_origin(planned->config, err.option);
     text = g_strdup_printf("%s%s%s", err.option, err.option[0] != '\0' ? ": " : "",
                            err.text[0] != '\0' ? err.text : "refused by the component");
-    refuse(plan, origin != NULL ? origin : planned->conf->file, text);
+    if (origin == NULL && planned->conf != NULL)
+        origin = planned->conf->file;
+    refuse(plan, origin, text);
     return false;
 }
 
@@ -83,6 +86,22 @@ plan_instance(emesh_plan *plan, emesh_loader *loader, const emesh_conf_instance 
         g_array_prepend_val(plan->items, planned);
     else
         g_array_append_val(plan->items, planned);
+}
+
+/* The administration: its options stand in [daemon], its component is our own. */
+static void
+check_admin(emesh_plan *plan)
+{
+    g_autoptr(GError) error = NULL;
+    emesh_planned planned = { .component = &emesh_admin_component };
+
+    planned.config = emesh_admin_config(plan->conf, "/", &error);
+    if (planned.config == NULL)
+        refuse(plan, NULL, error->message);
+    else
+        check_options(plan, &planned);
+    if (planned.config != NULL)
+        emesh_config_unref(planned.config);
 }
 
 /* The keys NAME.… of this instance in [topic …] and [group …]. */
@@ -136,6 +155,7 @@ emesh_plan_new(const char *const *conf_dirs, emesh_loader *loader)
         refuse(plan, NULL, error->message);
         return plan;
     }
+    check_admin(plan);
     for (uint32_t i = 0; i < emesh_conf_n_instances(plan->conf); i++) {
         const emesh_conf_instance *conf = emesh_conf_instance_at(plan->conf, i);
         if (conf->enabled)

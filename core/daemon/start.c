@@ -7,8 +7,6 @@
 #include "daemon/private.h"
 #include "delivery/forget.h"
 
-#include <string.h>
-
 static void
 fail_stop(emesh_job *job)
 {
@@ -43,16 +41,14 @@ emesh_daemon_add(emesh_daemon *daemon, const emesh_planned *planned, GError **er
 static bool
 add_admin(emesh_daemon *daemon, GError **error)
 {
-    g_autofree char *text = emesh_admin_conf_text(daemon->args->run_dir);
-    const emesh_component *c = &emesh_admin_component;
-    emesh_planned planned = { .plugin = &emesh_admin_plugin, .component = c };
+    static const char text[] = "[instance]\ncomponent = " EMESH_ADMIN_NAME "\n";
+    emesh_planned planned = { .plugin = &emesh_admin_plugin, .component = &emesh_admin_component };
 
-    daemon->admin_conf = emesh_conf_parse("admin.conf", text, strlen(text), error);
+    daemon->admin_conf = emesh_conf_parse("admin.conf", text, sizeof text - 1, error);
     if (daemon->admin_conf == NULL)
         return false;
     planned.conf = emesh_conf_instance_at(daemon->admin_conf, 0);
-    planned.config = emesh_config_new(planned.conf->options, c->options, c->n_options,
-                                      c->option_size, c->groups, c->n_groups, error);
+    planned.config = emesh_admin_config(daemon->plan->conf, daemon->args->run_dir, error);
     if (planned.config == NULL)
         return false;
     if (!emesh_daemon_add(daemon, &planned, error))

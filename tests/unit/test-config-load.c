@@ -291,8 +291,13 @@ test_refusals(folders *f, gconstpointer unused)
         { "00-d.conf", "[daemon]\nworkers = 1025\n",
           "00-d.conf:2: workers: \"1025\" is out of range; write 0 to 1024" },
         { "00-d.conf", "[daemon]\nadmin-listen = 127.0.0.1:10106\n",
-          "00-d.conf:2: admin-listen: this version has no HTTP administration; remove the line and "
-          "use eventmeshctl" },
+          "00-d.conf:2: admin-listen: needs admin-token-file as well: without a token anybody who "
+          "reaches \"127.0.0.1:10106\" could administer the daemon" },
+        { "00-d.conf",
+          "[daemon]\nadmin-token-file = /t\nadmin-listen = [::1]:1\nadmin-listen = 0.0.0.0:2\n",
+          "00-d.conf:4: admin-listen: \"0.0.0.0:2\" is open to other machines, but without TLS the "
+          "token could be read on the way; give admin-tls-certificate and admin-tls-key, or "
+          "admin-insecure = true" },
         { "00-d.conf", "[topic t]\nstore = somewhere\n",
           "00-d.conf:2: store: no instance \"somewhere\"" },
         { "00-d.conf", "[group g]\ndead-letter-store = somewhere\n",
@@ -356,8 +361,6 @@ test_daemon_defaults(folders *f, gconstpointer unused)
     g_assert_true(emesh_daemon_options_read(conf, &options, NULL));
     g_assert_cmpuint(options.workers, ==, 0);
     g_assert_cmpuint(options.log_level, ==, EMESH_LOG_NOTICE);
-    g_assert_null(options.admin_listen);
-    g_assert_null(options.admin_token_file);
     g_assert_cmpuint(options.publisher_events, ==, 256);
     g_assert_cmpuint(options.publisher_bytes, ==, 1 << 20);
     g_assert_cmpuint(options.append_queue, ==, 64 << 20);

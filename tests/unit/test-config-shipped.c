@@ -114,8 +114,16 @@ test_daemon_sample(void)
     g_autoptr(emesh_conf) conf = emesh_conf_parse("00-eventmesh.conf", all, strlen(all), &error);
     g_assert_no_error(error);
     g_autoptr(emesh_conf) defaults = shipped();
-    g_assert_cmpint(emesh_config_diff(emesh_conf_daemon_config(conf),
-                                      emesh_conf_daemon_config(defaults)), ==, EMESH_CONFIG_SAME);
+    for (uint32_t i = 0; i < n; i++) {
+        emesh_value value = { .size = sizeof value }, other = { .size = sizeof other };
+        if (table[i].value == NULL) /* the sample has an example, and no default to differ from */
+            continue;
+        g_assert_true(emesh_config_get(emesh_conf_daemon_config(conf), table[i].name, 0, &value));
+        g_assert_true(
+            emesh_config_get(emesh_conf_daemon_config(defaults), table[i].name, 0, &other));
+        g_assert_cmpmem(value.text.ptr, value.text.len, other.text.ptr, other.text.len);
+        g_assert_cmpint(value.i, ==, other.i);
+    }
     g_assert_cmpstr(emesh_config_origin(emesh_conf_daemon_config(conf), "workers"), !=, "default");
 }
 
