@@ -39,7 +39,9 @@ uint64_t emesh_event_hash_of(const void *source, size_t n_source, const void *id
 /* Flat image of the attributes (borrowed); the data are emesh_event_peek()->data. */
 emesh_slice emesh_event_image(const emesh_event *event);
 /* image and data as a store kept them, contiguous in in[0] (image, then data) or in two parts. */
-int32_t emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **out,
+/* kept: EMESH_FORM_KEPT, else EMESH_FORM_IMAGE. */
+int32_t emesh_event_from_image(const emesh_part *in, uint32_t n_in, bool kept,
+                               const emesh_event **out,
                                emesh_error *err);
 
 /* ---- CloudEvents JSON format, json-decode.c and json-encode.c ---- */

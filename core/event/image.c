@@ -171,8 +171,23 @@ check_attrs(emesh_attr *attrs, uint32_t n, emesh_error *err)
     return EMESH_OK;
 }
 
+/* What others take for granted whatever the image: which attributes come first, and known types. */
+static int32_t
+check_order(const emesh_attr *attrs, uint32_t n, emesh_error *err)
+{
+    bool good = emesh_attr_kind_of(attrs[0].name, attrs[0].name_len) == EMESH_ATTR_IS_ID &&
+                emesh_attr_kind_of(attrs[1].name, attrs[1].name_len) == EMESH_ATTR_IS_SOURCE &&
+                emesh_attr_kind_of(attrs[2].name, attrs[2].name_len) == EMESH_ATTR_IS_TYPE;
+    uint32_t types = 0;
+    for (uint32_t i = 0; i < n; i++)
+        types = MAX(types, attrs[i].type);
+    if (good && types <= EMESH_ATTR_TIME)
+        return EMESH_OK;
+    return emesh_fail(err, EMESH_E_CORRUPT, "event image, attributes are not in order");
+}
+
 int32_t
-emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **out,
+emesh_event_from_image(const emesh_part *in, uint32_t n_in, bool kept, const emesh_event **out,
                        emesh_error *err)
 {
     if (n_in == 0)
@@ -208,7 +223,7 @@ emesh_event_from_image(const emesh_part *in, uint32_t n_in, const emesh_event **
         return code;
     memcpy(event->image, image, len);
     emesh_event_point(event);
-    code = check_attrs(event->attrs, n, err);
+    code = kept ? check_order(event->attrs, n, err) : check_attrs(event->attrs, n, err);
     if (code != EMESH_OK) {
         emesh_event_unref(event);
         return code;

@@ -98,8 +98,8 @@ svc_decode(const emesh_host *host, uint32_t form, const emesh_part *in, uint32_t
 {
     (void)host;
     *n_out = 0;
-    if (form == EMESH_FORM_IMAGE && cap > 0) {
-        int32_t code = emesh_event_from_image(in, n_in, out, err);
+    if ((form == EMESH_FORM_IMAGE || form == EMESH_FORM_KEPT) && cap > 0) {
+        int32_t code = emesh_event_from_image(in, n_in, form == EMESH_FORM_KEPT, out, err);
         *n_out = code == EMESH_OK;
         return code;
     }

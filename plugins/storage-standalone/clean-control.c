@@ -141,6 +141,8 @@ pair_bodies(struct sa_store *store, GPtrArray *bodies, bool ranges)
         }
         put_pair(store, body, *(const uint64_t *)key, deleted != NULL, ranges);
     }
+    if (bodies->len > 0 && ((GByteArray *)g_ptr_array_index(bodies, bodies->len - 1))->len == 0)
+        g_ptr_array_set_size(bodies, (gint)bodies->len - 1); /* all of it is told elsewhere */
     for (guint i = 0; i < bodies->len; i++)
         bytes += sa_rec_size(((GByteArray *)g_ptr_array_index(bodies, i))->len);
     return bytes;

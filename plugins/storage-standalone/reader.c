@@ -48,7 +48,8 @@ fill(struct sa_store *store, int fd, sa_window *w, uint64_t place, size_t n)
     return w->have == n;
 }
 
-/* The data go into the event, or into a buffer of its own: nothing of the window is kept. */
+/* The body's check sum is right. The data go into the event, or into a buffer of its own: nothing of the
+ * window is kept. */
 static const emesh_event *
 decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body, sa_window *w)
 {
@@ -56,7 +57,7 @@ decode(struct sa_store *store, const sa_rec_head *head, const uint8_t *body, sa_
     uint32_t n = 0, data = head->body - head->attrs;
     const emesh_part parts[2] = { { body, head->attrs, NULL },
                                   { body + head->attrs, data, NULL } };
-    int32_t code = store->ev->decode(store->host, EMESH_FORM_IMAGE, parts, data > 0 ? 2 : 1,
+    int32_t code = store->ev->decode(store->host, EMESH_FORM_KEPT, parts, data > 0 ? 2 : 1,
                                      &event, 1, &n, NULL);
     w->short_of_memory = code == EMESH_E_NO_MEMORY;
     return code == EMESH_OK && n == 1 ? event : NULL;

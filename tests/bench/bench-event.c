@@ -74,7 +74,7 @@ static void
 image_decode(bench *b)
 {
     const emesh_event *event = NULL;
-    if (emesh_event_from_image(&b->image, 1, &event, NULL) != EMESH_OK)
+    if (emesh_event_from_image(&b->image, 1, false, &event, NULL) != EMESH_OK)
         abort();
     b->sink += emesh_event_size(event);
     emesh_event_unref(event);

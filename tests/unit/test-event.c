@@ -350,12 +350,12 @@ test_image(void)
     emesh_part one = { .ptr = whole, .len = sizeof whole };
     const emesh_event *again = NULL;
     emesh_error err = { .size = sizeof err };
-    g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_OK);
+    g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_OK);
     assert_same(event, again);
     emesh_event_unref(again);
     emesh_part two[] = { { .ptr = whole, .len = sizeof expected },
                          { .ptr = "payload", .len = 7 } };
-    g_assert_cmpint(emesh_event_from_image(two, 2, &again, &err), ==, EMESH_OK);
+    g_assert_cmpint(emesh_event_from_image(two, 2, false, &again, &err), ==, EMESH_OK);
     assert_same(event, again);
     emesh_event_unref(again);
 
@@ -363,22 +363,22 @@ test_image(void)
     for (size_t len = 0; len < sizeof expected; len++) {
         g_autofree uint8_t *cut = g_memdup2(whole, len);
         one = (emesh_part){ .ptr = cut, .len = len };
-        g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_E_CORRUPT);
+        g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_E_CORRUPT);
     }
     uint8_t bad[sizeof whole];
     memcpy(bad, whole, sizeof whole);
     one = (emesh_part){ .ptr = bad, .len = sizeof bad };
     bad[0] = 2;
-    g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_E_UNSUPPORTED);
+    g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_E_UNSUPPORTED);
     bad[0] = 1;
     bad[1] = EMESH_DATA_NONE; /* but data follow */
-    g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_E_CORRUPT);
+    g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_E_CORRUPT);
     bad[1] = EMESH_DATA_TEXT;
     bad[11] = 0xff; /* a value of nearly 4 GiB */
-    g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_E_CORRUPT);
+    g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_E_CORRUPT);
     bad[11] = 0;
     bad[40] = 'x'; /* "xd" is not id */
-    g_assert_cmpint(emesh_event_from_image(&one, 1, &again, &err), ==, EMESH_E_CORRUPT);
+    g_assert_cmpint(emesh_event_from_image(&one, 1, false, &again, &err), ==, EMESH_E_CORRUPT);
     emesh_event_unref(event);
 }
 
