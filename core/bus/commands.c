@@ -4,6 +4,7 @@
  */
 #include "bus/commands.h"
 #include "bus/gather.h"
+#include "bus/own-topic.h"
 #include "bus/session.h"
 #include "bus/topic.h"
 #include "daemon/daemon.h"
@@ -15,6 +16,7 @@
 
 typedef struct listing {
     emesh_bus *bus;
+    bool own; /* the daemon's own topics too */
     emesh_command_reply *reply;
 } listing;
 
@@ -60,6 +62,21 @@ by_topic(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->group, y->group);
 }
 
+static bool
+shows(const listing *l, const char *name)
+{
+    return l->own || !emesh_is_closed_topic(name, strlen(name));
+}
+
+/* In the store it has another name. */
+static bool
+is_listed(GHashTable *seen, const emesh_bus_topic *topic)
+{
+    g_autofree char *name = g_strndup(topic->name, topic->store_len);
+
+    return g_hash_table_contains(seen, name);
+}
+
 static void
 topics_listed(void *ctx, GArray *rows)
 {
@@ -71,13 +88,14 @@ topics_listed(void *ctx, GArray *rows)
     g_array_sort(rows, by_topic);
     for (uint32_t i = 0; i < rows->len; i++) {
         const emesh_listed *listed = &g_array_index(rows, emesh_listed, i);
-        if (!g_hash_table_add(seen, listed->topic))
+        if (!g_hash_table_add(seen, listed->topic) || !shows(l, listed->topic))
             continue;
         topic_row(l, listed->topic, listed);
     }
     g_hash_table_iter_init(&iter, l->bus->topics);
     while (g_hash_table_iter_next(&iter, &name, NULL))
-        if (!g_hash_table_contains(seen, name))
+        if (!g_hash_table_contains(seen, name) && shows(l, name) &&
+            !is_listed(seen, g_hash_table_lookup(l->bus->topics, name)))
             topic_row(l, name, NULL);
     l->reply->end(l->reply, EMESH_OK, NULL);
     g_free(l);
@@ -96,9 +114,10 @@ listing_new(emesh_daemon *daemon, emesh_command_reply *reply)
 static void
 topic_list(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_reply *reply)
 {
-    (void)args, (void)n;
-    emesh_list_stores(emesh_daemon_bus(daemon), EMESH_LIST_TOPICS, NULL, topics_listed,
-                      listing_new(daemon, reply));
+    listing *l = listing_new(daemon, reply);
+
+    l->own = emesh_command_arg(args, n, "all").len > 0;
+    emesh_list_stores(l->bus, EMESH_LIST_TOPICS, NULL, topics_listed, l);
 }
 
 static void
@@ -120,7 +139,9 @@ topic_create(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
 {
     emesh_slice name = emesh_command_arg(args, n, "topic");
 
-    if (!emesh_name_ok(name.ptr, name.len))
+    if (emesh_is_closed_topic(name.ptr, name.len))
+        emesh_command_fail(reply, EMESH_E_DENIED, "the daemon makes these topics itself");
+    else if (!emesh_name_ok(name.ptr, name.len))
         emesh_command_fail(reply, EMESH_E_INVALID,
              "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
     else
@@ -167,6 +188,12 @@ topic_delete(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
 {
     emesh_slice name = emesh_command_arg(args, n, "topic");
     deleting *d;
+
+    if (emesh_is_closed_topic(name.ptr, name.len)) {
+        emesh_command_fail(reply, EMESH_E_DENIED, "this topic holds events for later; an inbox goes "
+                                                  "with its group, see group.delete");
+        return;
+    }
 
     if (!emesh_name_ok(name.ptr, name.len)) {
         emesh_command_fail(reply, EMESH_E_INVALID,
@@ -413,7 +440,7 @@ client_redirect(emesh_daemon *daemon, const emesh_attr *args, uint32_t n,
 }
 
 const emesh_command emesh_bus_commands[] = {
-    { "topic.list", "", "topics of all stores", false, topic_list },
+    { "topic.list", "all?", "topics of all stores", false, topic_list },
     { "topic.create", "topic", "makes a topic", true, topic_create },
     { "topic.delete", "topic", "deletes a topic with all its events", true, topic_delete },
     { "client.list", "", "sessions of all protocols", false, client_list },

@@ -62,8 +62,12 @@ static const ctl_column deletions[] = {
 int
 ctl_group_list(ctl *c, char **args, int n)
 {
+    JsonObject *call = json_object_new();
+
     (void)args, (void)n;
-    return ctl_print_rows(c, "group.list", NULL, groups, "no groups");
+    if (c->opt.all)
+        json_object_set_string_member(call, "all", "true");
+    return ctl_print_rows(c, "group.list", call, groups, "no groups");
 }
 
 int

@@ -21,8 +21,12 @@ static const ctl_column topics[] = {
 int
 ctl_topic_list(ctl *c, char **args, int n)
 {
+    JsonObject *call = json_object_new();
+
     (void)args, (void)n;
-    return ctl_print_rows(c, "topic.list", NULL, topics, "no topics");
+    if (c->opt.all)
+        json_object_set_string_member(call, "all", "true");
+    return ctl_print_rows(c, "topic.list", call, topics, "no topics");
 }
 
 /* A command without rows: says `done` when it worked. */

@@ -20,6 +20,7 @@ typedef struct ctl_options { /* what the flags say; all texts owned */
     char **attrs;
     char *group, *from; /* subscribe */
     gboolean every;
+    gboolean all; /* topic list, group list */
     gint64 count;
     char *reason;               /* client kick, client redirect */
     char *since;                /* why */

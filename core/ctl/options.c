@@ -53,6 +53,8 @@ static const flag flags[] = {
     { "interval", 'i', G_OPTION_ARG_INT64, PLACE(interval), "seconds between screens (2)", "N" },
     { "from", 0, G_OPTION_ARG_STRING, PLACE(from), "where to begin: earliest or latest", "PLACE",
       "subscribe" },
+    { "all", 'a', G_OPTION_ARG_NONE, PLACE(all),
+      "also the daemon's own: delay ladder, inboxes of groups", NULL },
     { "every", 0, G_OPTION_ARG_NONE, PLACE(every), "with --group: every member gets every event",
       NULL },
     { "count", 'n', G_OPTION_ARG_INT64, PLACE(count), "stop after so many events", "N" },

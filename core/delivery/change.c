@@ -15,6 +15,7 @@ struct emesh_change {
     char *topic, *group, *partition;
     const char *words; /* for the journal: who wanted it forgotten */
     bool forget, begun;
+    bool emptied; /* an inbox: its topic is deleted, or cannot be */
     emesh_start to;
     emesh_bus_lane *owner;
     emesh_sub *sub;     /* the subscription whose reader is closed for it, or NULL */
@@ -24,6 +25,8 @@ struct emesh_change {
     void (*done)(void *ctx, int32_t code, const char *why); /* [main] */
     void *ctx;
 };
+
+static void change_main(emesh_job *job);
 
 static void
 told_run(emesh_job *job)
@@ -100,6 +103,39 @@ slice_of(const char *text)
     return (emesh_slice){ text, text != NULL ? strlen(text) : 0 };
 }
 
+/* The inbox of a group that is a topic, as the register knows it; NULL: another topic. Given. */
+static char *
+inbox_name(const emesh_change *c)
+{
+    return emesh_is_inbox_topic(c->topic)
+               ? g_strdup_printf("%s%c%s", c->topic, EMESH_OWN_MARK, c->store->inst->name)
+               : NULL;
+}
+
+/* What was for the forgotten group alone goes with it: a place that is made anew would bring it all
+ * again. */
+static void
+inbox_dropped(void *ctx, int32_t code, const char *why)
+{
+    emesh_change *c = ctx;
+
+    c->emptied = true;
+    if (code == EMESH_OK && emesh_store_can(c->store, EMESH_STORE_CAN_GROUPS))
+        go_home(c, EMESH_OK, NULL);
+    else if (code == EMESH_OK || code == EMESH_E_UNSUPPORTED)
+        change_main(&c->job); /* a store that cannot delete keeps what was settled there */
+    else
+        go_home(c, code, why);
+}
+
+static void
+drop_inbox(emesh_change *c)
+{
+    g_autofree char *name = inbox_name(c);
+
+    emesh_topic_delete_main(c->bus, name, strlen(name), inbox_dropped, c);
+}
+
 static void
 change_main(emesh_job *job)
 {
@@ -114,6 +150,8 @@ change_main(emesh_job *job)
 
     if (!c->store->ready)
         go_home(c, EMESH_E_UNAVAILABLE, "the store is away");
+    else if (c->forget && !c->emptied && emesh_is_inbox_topic(c->topic))
+        drop_inbox(c);
     else if (!emesh_store_can(c->store, EMESH_STORE_CAN_GROUPS))
         emesh_positions_move(c->bus, inst->name, c->topic, c->group, c->partition,
                              c->forget ? NULL : &c->to, kept_done, c);
@@ -178,10 +216,13 @@ change_run(emesh_job *job)
     emesh_delivery_lane *owner = c->owner->delivery;
     bool other = emesh_change_find(owner, c->topic, c->group) != NULL;
     emesh_sub *sub = emesh_sub_find(owner, c->topic, c->group);
+    g_autofree char *inbox = inbox_name(c);
 
     g_ptr_array_add(owner->changes, c);
     if (other) {
         end(c, EMESH_E_BUSY, "another change of this group's place is under way");
+    } else if (inbox != NULL && emesh_sub_find(owner, inbox, c->group) != NULL) {
+        end(c, EMESH_E_BUSY, "the group has members, who read its inbox; they must leave first");
     } else if (sub == NULL) {
         emesh_change_begin(c);
     } else if (c->forget && sub->consumers->len > 0) {

@@ -24,6 +24,7 @@ typedef struct groups {
     emesh_bus *bus;
     emesh_command_reply *reply;
     char *only; /* this group alone; NULL: all */
+    bool own;   /* the daemon's own topics too */
     GArray *live;
     GPtrArray *members;   /* show: member */
     GHashTable *sessions; /* show: id → session_seen, of those that have subscriptions */
@@ -124,7 +125,7 @@ see(groups *g, const emesh_sub *sub)
     if (g->members != NULL)
         see_members(g, sub);
     live l = {
-        .topic = g_strdup(sub->topic->name),
+        .topic = g_strndup(sub->topic->name, sub->topic->store_len),
         .group = g_strdup(sub->group),
         .store = sub->store->inst->name,
         .broadcast = sub->alone,
@@ -188,8 +189,11 @@ static void
 send_row(groups *g, const char *group, const char *topic, const char *store, const kept *k,
          const live *l)
 {
-    emesh_row_builder *row = emesh_row_new();
+    emesh_row_builder *row;
 
+    if (!g->own && g->only == NULL && emesh_is_closed_topic(topic, strlen(topic)))
+        return;
+    row = emesh_row_new();
     if (g->only != NULL)
         emesh_row_text(row, "kind", "topic", -1);
     emesh_row_text(row, "group", group, -1);
@@ -352,7 +356,7 @@ group_list(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_comma
 {
     groups *g = groups_new(daemon, reply);
 
-    (void)args, (void)n;
+    g->own = emesh_command_arg(args, n, "all").len > 0;
     emesh_gather(g->bus, visit, visited, g);
 }
 
@@ -368,7 +372,7 @@ group_show(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_comma
 }
 
 const emesh_command emesh_delivery_commands[] = {
-    { "group.list", "", "groups with position, lag and members", false, group_list },
+    { "group.list", "all?", "groups with position, lag and members", false, group_list },
     { "group.show", "group", "a group: its topics, partitions and members", false, group_show },
     { NULL, NULL, NULL, false, NULL },
 };

@@ -25,7 +25,9 @@ key_new(const char *store, const char *topic, const char *group, const char *par
 static GString *
 key_of(const emesh_sub *sub, const char *partition)
 {
-    return key_new(sub->store->inst->name, sub->topic->name, sub->group, partition);
+    g_autofree char *topic = g_strndup(sub->topic->name, sub->topic->store_len);
+
+    return key_new(sub->store->inst->name, topic, sub->group, partition);
 }
 
 static bool

@@ -517,7 +517,7 @@ release_windows(emesh_sub *sub, bool now)
 {
     for (uint32_t i = 0; i < sub->windows->len; i++) {
         emesh_window *window = sub->windows->pdata[i];
-        uint32_t open = 0;
+        uint32_t open = 0, number = window->number, epoch = window->epoch;
 
         if (!window->revoking || window->number == UINT32_MAX)
             continue;
@@ -529,8 +529,8 @@ release_windows(emesh_sub *sub, bool now)
         if (open > 0 && !now)
             continue;
         emesh_sub_commit(sub);
-        sub->store->inst->storage.release(sub->cursor, window->number, window->epoch);
-        emesh_sub_drop_window(sub, window);
+        emesh_sub_drop_window(sub, window); /* first: it may come back inside the call */
+        sub->store->inst->storage.release(sub->cursor, number, epoch);
     }
 }
 

@@ -34,6 +34,31 @@ component = storage-standalone
 }
 
 
+# EMESH_STORE: the same suites over another store than the embedded one
+SHAPES = {
+    "ladder": "gap = 7\nmarks = 5\n",  # a broker's: groups, no inbox, no delay, no unit
+    "plain": "claims = replay,time,order\nany-names = on\n",  # the least a third party writes
+}
+STORE = os.environ.get("EMESH_STORE", "standalone")
+PLUGIN_DIRS = (BUILD / "plugins",)
+
+
+def shaped(options):
+    """The conf.d text of the fixture store with these options."""
+    return f"[instance]\ncomponent = storage-shaped\n[options]\n{options}"
+
+
+if STORE != "standalone":
+    CONF["20-storage-shaped.conf"] = shaped(SHAPES[STORE])
+    del CONF["20-storage-standalone.conf"]
+    PLUGIN_DIRS += (BUILD / "tests" / "abi",)
+
+
+def letters(group):
+    """The dead-letter topic of a group, as the store takes names."""
+    return ("emesh-dlq-" if STORE == "ladder" else "%DLQ%") + group
+
+
 class Failed(Exception):
     """The daemon did not do what its interface promises."""
 
@@ -54,7 +79,7 @@ class Daemon:
         self.env = {**os.environ, **(env or {})}
         self.process = None
         self.start_seconds = start_seconds
-        self.plugin_dirs = plugin_dirs or (BUILD / "plugins",)
+        self.plugin_dirs = plugin_dirs or PLUGIN_DIRS
         self.binary = binary or BUILD / "core" / "eventmeshd"
 
     def __enter__(self):
