@@ -96,7 +96,7 @@ const emesh_code_row emesh_code_rows[] = {
            "dropped, as it is no CloudEvent: dead letters are off, or the member is broadcasting"),
 
     ALWAYS(EMESH_WHY_GROUP_FORGOTTEN, NONE, "group-forgotten",
-           "the group had no member for too long; its position is gone"),
+           "the group's position is gone: it had no member for too long, or was deleted"),
 
     ALWAYS(EMESH_WHY_REPLY_DROPPED, NONE, "reply-dropped",
            "nobody waited for this reply any more"),
