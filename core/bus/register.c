@@ -8,6 +8,7 @@
 #include "bus/topic-main.h"
 #include "bus/refresh.h"
 #include "delivery/forget.h"
+#include "delivery/patterns.h"
 #include "delivery/delivery.h"
 
 #include <string.h>
@@ -30,8 +31,10 @@ opening_end(opening *o, emesh_bus_topic *topic, int32_t code, const char *why)
     emesh_bus_topic *own = o->topic;
 
     g_hash_table_remove(o->bus->opening, own->name);
-    if (topic != NULL)
+    if (topic != NULL) {
         g_hash_table_insert(o->bus->topics, topic->name, emesh_bus_topic_ref(topic));
+        emesh_patterns_appeared(o->bus, topic->name);
+    }
     for (uint32_t i = 0; i < o->waiters->len; i++) {
         waiter w = g_array_index(o->waiters, waiter, i);
         w.done(w.ctx, topic, code, why);

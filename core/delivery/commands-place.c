@@ -8,6 +8,7 @@
 #include "delivery/change.h"
 #include "delivery/commands.h"
 #include "delivery/groups.h"
+#include "delivery/patterns.h"
 #include "delivery/sub.h"
 #include "delivery/where.h"
 
@@ -292,6 +293,8 @@ delete_next(deleting *d)
     emesh_change_spec spec = { .group = d->group, .words = "group delete" };
 
     if (d->next == d->places->len) {
+        if (d->topic == NULL)
+            emesh_patterns_forget(d->bus, d->group);
         delete_end(d, EMESH_OK, NULL);
         return;
     }

@@ -5,6 +5,7 @@
 #include "delivery/commands.h"
 #include "bus/session.h"
 #include "daemon/daemon.h"
+#include "delivery/forget.h"
 #include "delivery/groups.h"
 #include "delivery/sub.h"
 
@@ -199,7 +200,11 @@ send_row(groups *g, const char *group, const char *topic, const char *store, con
     emesh_row_text(row, "group", group, -1);
     emesh_row_text(row, "topic", topic, -1);
     emesh_row_text(row, "store", store, -1);
-    emesh_row_text(row, "mode", l != NULL && l->broadcast ? "broadcast" : "clustering", -1);
+    emesh_row_text(row, "mode",
+                   l != NULL && l->broadcast              ? "broadcast"
+                   : group[emesh_group_base(group)] != 0 ? "broadcast, durable"
+                                                          : "clustering",
+                   -1);
     emesh_row_number(row, "members", l != NULL ? l->members : 0);
     if (k != NULL && k->known)
         emesh_row_number(row, "lag", k->lag);

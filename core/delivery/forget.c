@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "delivery/change.h"
 #include "delivery/groups.h"
+#include "delivery/patterns.h"
 #include "delivery/sub.h"
 
 #include <string.h>
@@ -198,6 +199,49 @@ emesh_forget_left(emesh_bus *bus, const char *group)
     emesh_worker_post(bus->main, &l->job);
 }
 
+/* ---- durable broadcasting members ---- */
+
+#define BC "-bc-"
+#define BC_DIGITS 16u
+
+size_t
+emesh_group_base(const char *group)
+{
+    size_t len = strlen(group), tail = sizeof BC - 1 + BC_DIGITS;
+
+    if (len <= tail || memcmp(group + len - tail, BC, sizeof BC - 1) != 0)
+        return len;
+    for (size_t i = len - BC_DIGITS; i < len; i++)
+        if (!g_ascii_isxdigit(group[i]))
+            return len;
+    return len - tail;
+}
+
+static uint32_t
+of_base(GHashTable *groups, const char *group, size_t base)
+{
+    GHashTableIter iter;
+    void *name;
+    uint32_t n = 0;
+
+    g_hash_table_iter_init(&iter, groups);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        n += strncmp(name, group, base) == 0 && emesh_group_base(name) == base &&
+             strlen(name) > base;
+    return n;
+}
+
+bool
+emesh_forget_full(const emesh_forget *f, const char *group)
+{
+    size_t base = emesh_group_base(group);
+
+    return group[base] != '\0' && !g_hash_table_contains(f->live, group) &&
+           !g_hash_table_contains(f->idle, group) &&
+           of_base(f->live, group, base) + of_base(f->idle, group, base) >=
+               EMESH_DURABLE_MEMBERS;
+}
+
 /* ---- groups that nobody knows: of before a kill -9, of another life of the store ---- */
 
 static void look_next(emesh_forget *f);
@@ -314,6 +358,7 @@ forget_next(emesh_forget *f)
         emesh_log_say(f->bus->log, EMESH_LOG_NOTICE, "delivery",
                       "group \"%s\" had no member for its forget-after: its places in %u topics are "
                       "forgotten", f->group, f->at);
+    emesh_patterns_forget(f->bus, f->group);
     g_hash_table_remove(f->idle, f->group);
     emesh_state_write(f->bus->state, f->bus->main, SPACE, &gone, 1, sizeof gone, written, f->bus);
     forget_end(f);
@@ -346,7 +391,7 @@ allowed_ms(const emesh_forget *f, const char *group)
 {
     emesh_group_rule rule;
 
-    emesh_conf_group(f->bus->conf, group, strlen(group), &rule);
+    emesh_conf_group(f->bus->conf, group, emesh_group_base(group), &rule);
     return rule.forget_after_ns / 1000000u;
 }
 

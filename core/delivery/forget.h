@@ -24,3 +24,10 @@ void emesh_forget_look(emesh_forget *forget);
 void emesh_forget_came(emesh_forget *forget, const char *group, void (*go)(void *ctx), void *ctx);
 /* [lane] One that came is over. */
 void emesh_forget_left(emesh_bus *bus, const char *group);
+
+/* A durable broadcasting member, a webhook URL or the like, is a group of its own: GROUP-bc-16 hex. It
+ * lives by the rules of GROUP, whose length this is. */
+size_t emesh_group_base(const char *group);
+#define EMESH_DURABLE_MEMBERS 1024u /* of one group */
+/* [main] It would be one too many. */
+bool emesh_forget_full(const emesh_forget *forget, const char *group);

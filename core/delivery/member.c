@@ -8,7 +8,9 @@
  * written to when it is not there.
  */
 #include "delivery/member.h"
+#include "config/pattern.h"
 #include "bus/note.h"
+#include "delivery/patterns.h"
 #include "delivery/sub.h"
 #include "event/event.h"
 
@@ -17,11 +19,13 @@
 #define REASON_MAX 256u
 #define MAX_MEMBERS 4096u /* 12 bits of a delivery id */
 
-static void
-member_free(emesh_member *m)
+void
+emesh_member_free(emesh_member *m)
 {
     emesh_session *session = m->session;
 
+    if (m->parent != NULL)
+        emesh_pattern_lost(m);
     emesh_worker_unphase(session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
     for (uint32_t i = 0; i < m->n_items; i++)
         emesh_event_unref(m->items[i].event);
@@ -37,16 +41,20 @@ member_free(emesh_member *m)
     emesh_session_unref(session);
 }
 
-static void
-tell_deliveries(emesh_member *m)
+void
+emesh_member_deliver(emesh_member *m, void *ctx, uint32_t n)
 {
     emesh_session *s = m->session;
-    uint32_t stride = s->inst->layout.delivery, n = m->n_items;
+    uint32_t stride = s->inst->layout.delivery, rest = m->n_items - n;
     emesh_delivery *items = m->items;
     g_autofree char *wide = NULL;
 
     m->items = NULL;
     m->n_items = m->room_items = 0;
+    if (rest > 0) { /* the plugin has no room for them yet */
+        m->items = g_memdup2(items + n, rest * sizeof *items);
+        m->n_items = m->room_items = rest;
+    }
     s->unsettled += n;
     s->delivered += n;
     s->lane->counts.delivered += n;
@@ -55,7 +63,7 @@ tell_deliveries(emesh_member *m)
         for (uint32_t i = 0; i < n; i++)
             memcpy(emesh_at(wide, stride, i), &items[i], MIN(stride, sizeof *items));
     }
-    s->inst->client.deliver(s->loop->lane, m->ctx,
+    s->inst->client.deliver(s->loop->lane, ctx,
                             wide != NULL ? (const emesh_delivery *)wide : items, n);
     for (uint32_t i = 0; i < n; i++)
         emesh_event_unref(items[i].event);
@@ -75,6 +83,10 @@ tell(emesh_phased *item)
 
     if (m->left)
         return;
+    if (m->parent != NULL) {
+        emesh_pattern_tell(m);
+        return;
+    }
     if (m->joining == false && (!m->told || m->ended)) {
         emesh_error err = { .size = sizeof err, .code = m->answer };
         bool failed = m->answer != EMESH_OK;
@@ -85,19 +97,21 @@ tell(emesh_phased *item)
         if (failed && m->answer_text != NULL)
             g_strlcpy(err.text, m->answer_text, sizeof err.text);
         s->inst->client.subscribed(s->loop->lane, m->ctx, m->answer, failed ? &err : NULL);
+        if (!m->left && m->pattern != NULL)
+            emesh_pattern_told(m);
     }
     if (!m->left && m->n_items > 0)
-        tell_deliveries(m);
+        emesh_member_deliver(m, m->ctx, m->n_items);
 }
 
-static void
-call(emesh_member *m)
+void
+emesh_member_call(emesh_member *m)
 {
     emesh_worker_phase(m->session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
 }
 
-static void
-answer(emesh_member *m, int32_t code, const char *why)
+void
+emesh_member_answer(emesh_member *m, int32_t code, const char *why)
 {
     m->joining = false;
     m->answer = code;
@@ -105,7 +119,7 @@ answer(emesh_member *m, int32_t code, const char *why)
         g_free(m->answer_text);
         m->answer_text = g_strdup(why);
     }
-    call(m);
+    emesh_member_call(m);
 }
 
 /* Refused before anybody owned it. */
@@ -121,14 +135,14 @@ refused(emesh_member *m, int32_t code, const char *why)
                         .more = (uint64_t)code };
 
     emesh_note_down(m->session->lane->notes, &note);
-    answer(m, code, why);
+    emesh_member_answer(m, code, why);
 }
 
 static void
 gone_self(emesh_bus_lane *here, const emesh_mail *mail)
 {
     (void)here;
-    member_free(mail->to);
+    emesh_member_free(mail->to);
 }
 
 static void
@@ -140,13 +154,15 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
 
     m->waiter.ready = NULL;
     if (m->left) {
-        member_free(m);
+        emesh_member_free(m);
         return;
     }
     if (topic == NULL) {
         refused(m, code, why);
         return;
     }
+    if (m->parent != NULL && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY))
+        m->start.kind = EMESH_START_STORED; /* of a topic that is new, its end is its beginning */
     if (m->start.kind > EMESH_START_LATEST && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
         refused(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
         return;
@@ -173,6 +189,18 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
     emesh_mail_to(lane, m->owner, emesh_consumer_join, c);
 }
 
+static bool
+pattern_ok(const emesh_slice *text)
+{
+    char copy[250];
+
+    if (text->len == 0 || text->len >= sizeof copy)
+        return false;
+    memcpy(copy, text->ptr, text->len);
+    copy[text->len] = '\0';
+    return strlen(copy) == text->len && emesh_pattern_ok(copy);
+}
+
 static const char *
 refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
 {
@@ -183,7 +211,10 @@ refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
     if (emesh_is_closed_topic(spec->topic.ptr, spec->topic.len))
         return "the delay ladder and the inboxes of groups are read by the daemon alone";
     *code = EMESH_E_INVALID;
-    if (!emesh_name_ok(spec->topic.ptr, spec->topic.len))
+    if ((spec->flags & EMESH_SUB_PATTERN) != 0 && !pattern_ok(&spec->topic))
+        return "a pattern of topics is 1 to 249 bytes of printable ASCII without [ and ]";
+    if ((spec->flags & EMESH_SUB_PATTERN) == 0 &&
+        !emesh_name_ok(spec->topic.ptr, spec->topic.len))
         return "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
     if (spec->mode == EMESH_SUB_SHARED && !emesh_name_ok(spec->group.ptr, spec->group.len))
         return "a group name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]";
@@ -194,8 +225,6 @@ refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
         return "this daemon does not filter yet";
     if (spec->push_to.len > 0)
         return "no running instance pushes to URLs";
-    if ((spec->flags & EMESH_SUB_PATTERN) != 0)
-        return "this daemon does not match topic patterns yet";
     *code = EMESH_OK;
     return NULL;
 }
@@ -217,6 +246,57 @@ attach(emesh_session *s, emesh_member *m)
     return true;
 }
 
+/* Into the session's list, with what all have. False: it is full. */
+static bool
+enter(emesh_session *session, emesh_member *m)
+{
+    if (!attach(session, m))
+        return false;
+    m->session = session;
+    emesh_session_ref(session);
+    if (session->credit == NULL)
+        session->credit = emesh_credit_new(session->lane->bus->limits.credit_events);
+    __atomic_add_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
+    m->call.run = tell;
+    m->joining = true;
+    return true;
+}
+
+static void
+find_topic(emesh_member *m)
+{
+    emesh_bus_lane *lane = m->session->lane;
+    size_t len = strlen(m->topic_name);
+    emesh_bus_topic *topic = emesh_topic_find(lane, m->topic_name, len);
+
+    m->waiter.ready = topic_ready;
+    if (topic != NULL)
+        topic_ready(&m->waiter, lane, topic, EMESH_OK, NULL);
+    else
+        emesh_topic_await(lane, m->topic_name, len, &m->waiter);
+}
+
+emesh_member *
+emesh_member_leaf(emesh_member *parent, const char *topic, const emesh_start *start)
+{
+    emesh_member *m = g_new0(emesh_member, 1);
+
+    if (!enter(parent->session, m)) {
+        g_free(m);
+        return NULL;
+    }
+    m->parent = parent;
+    m->topic_name = g_strdup(topic);
+    m->group = g_strdup(parent->group);
+    m->mode = parent->mode;
+    m->flags = parent->flags & ~EMESH_SUB_PATTERN;
+    m->start = *start;
+    m->ack_timeout_ns = parent->ack_timeout_ns;
+    m->window_bytes = UINT64_MAX; /* its share is told when it is counted */
+    find_topic(m);
+    return m;
+}
+
 emesh_member *
 emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, void *ctx)
 {
@@ -229,17 +309,11 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     if (session->closed)
         return NULL;
     m = g_new0(emesh_member, 1);
-    if (!attach(session, m)) {
+    if (!enter(session, m)) {
         g_free(m);
         return NULL;
     }
-    m->session = session;
-    emesh_session_ref(session);
-    if (session->credit == NULL)
-        session->credit = emesh_credit_new(session->lane->bus->limits.credit_events);
-    __atomic_add_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
     m->ctx = ctx;
-    m->call.run = tell;
     m->topic_name = g_strndup(spec.topic.ptr, MIN(spec.topic.len, 249u));
     m->group = g_strndup(spec.group.ptr, MIN(spec.group.len, 249u));
     m->mode = spec.mode;
@@ -249,28 +323,29 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     m->window_bytes = spec.window_bytes != 0 ? spec.window_bytes : UINT64_MAX;
     if (spec.start != NULL)
         memcpy(&m->start, spec.start, MIN(spec.start->size, sizeof m->start));
-    m->joining = true;
     why = refuse(session->lane, &spec, &code);
     if (why != NULL) {
         refused(m, code, why);
         return m;
     }
-    m->waiter.ready = topic_ready;
-    if (emesh_topic_find(session->lane, spec.topic.ptr, spec.topic.len) != NULL)
-        topic_ready(&m->waiter, session->lane,
-                    emesh_topic_find(session->lane, spec.topic.ptr, spec.topic.len), EMESH_OK,
-                    NULL);
-    else
-        emesh_topic_await(session->lane, spec.topic.ptr, spec.topic.len, &m->waiter);
+    if ((m->flags & EMESH_SUB_PATTERN) != 0) {
+        emesh_pattern_begin(m);
+        return m;
+    }
+    find_topic(m);
     return m;
 }
 
-static void
-leave(emesh_member *m, bool over, uint32_t how)
+void
+emesh_member_leave(emesh_member *m, bool over, uint32_t how)
 {
     emesh_bus_lane *lane = m->session->lane;
     bool first = !m->left;
 
+    if (m->pattern != NULL) {
+        emesh_pattern_leave(m, over, how);
+        return;
+    }
     m->left = true;
     if (m->peer != NULL) {
         emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_leave, m->peer);
@@ -298,7 +373,7 @@ emesh_member_unsubscribe(emesh_member *member, uint32_t forget)
     if (member->left)
         return;
     member->forget = forget != 0;
-    leave(member, false, EMESH_LEFT_ORDERLY);
+    emesh_member_leave(member, false, EMESH_LEFT_ORDERLY);
 }
 
 void
@@ -306,7 +381,7 @@ emesh_members_leave(emesh_session *session, uint32_t how)
 {
     for (uint32_t i = 0; i < session->members->len; i++)
         if (session->members->pdata[i] != NULL)
-            leave(session->members->pdata[i], true, how);
+            emesh_member_leave(session->members->pdata[i], true, how);
 }
 
 void
@@ -314,6 +389,10 @@ emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes)
 {
     member->window_events = events;
     member->window_bytes = bytes != 0 ? bytes : UINT64_MAX;
+    if (member->pattern != NULL) {
+        emesh_pattern_window(member);
+        return;
+    }
     if (member->peer != NULL && !member->left) {
         emesh_mail *mail = emesh_mail_to(member->session->lane, member->owner,
                                          emesh_consumer_window, member->peer);
@@ -347,6 +426,8 @@ emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t 
         if (item.outcome != EMESH_SETTLE_MORE && session->unsettled > 0)
             session->unsettled--;
         session->settled += item.outcome == EMESH_SETTLE_DONE;
+        if (m->parent != NULL && item.outcome != EMESH_SETTLE_MORE)
+            emesh_pattern_settled(m);
         mail = emesh_mail_to(session->lane, m->owner, emesh_consumer_settle, m->peer);
         mail->id = item.id;
         mail->x = item.outcome;
@@ -367,7 +448,7 @@ emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail)
     (void)here;
     if (m->left)
         return;
-    answer(m, mail->code, why);
+    emesh_member_answer(m, mail->code, why);
     if (mail->code == EMESH_OK) /* the window may have changed while it joined */
         emesh_member_window(m, m->window_events, m->window_bytes);
 }
@@ -382,7 +463,7 @@ emesh_member_ended(emesh_bus_lane *here, const emesh_mail *mail)
     if (m->left)
         return;
     m->ended = true;
-    answer(m, mail->code, why);
+    emesh_member_answer(m, mail->code, why);
 }
 
 void
@@ -416,7 +497,7 @@ emesh_member_offer(emesh_bus_lane *here, const emesh_mail *mail)
         .attempt = mail->n,
         .flags = mail->y,
     };
-    call(m);
+    emesh_member_call(m);
 }
 
 void
@@ -425,5 +506,5 @@ emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_member *m = mail->to;
 
     emesh_mail_to(here, m->owner, emesh_consumer_free, m->peer);
-    member_free(m);
+    emesh_member_free(m);
 }

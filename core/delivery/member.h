@@ -42,6 +42,8 @@ struct emesh_member {
     emesh_delivery *items;      /* what came since the last deliver() */
     uint32_t n_items, room_items;
     uint32_t unsettled;         /* deliveries the plugin holds */
+    struct emesh_pattern *pattern; /* its topic is one: what is behind it (patterns.h) */
+    emesh_member *parent;       /* a leaf of a pattern: whose deliveries these are */
     emesh_phased call;
 };
 

@@ -16,6 +16,7 @@ typedef struct placing {
     emesh_group_rule rule;
     emesh_config *options;
     char *letters;
+    bool refused;  /* there are too many of its kind */
     bool enrolled; /* its group knows of the subscription */
     int32_t code;
     char *why;
@@ -27,6 +28,7 @@ placed_run(emesh_job *job)
     placing *p = (placing *)job;
     emesh_sub *sub = p->sub;
 
+    sub->enrolled &= !p->refused;
     if (sub->options != NULL)
         emesh_config_unref(sub->options);
     sub->options = p->options;
@@ -81,7 +83,7 @@ place_go(void *ctx)
                          .topic = { sub->topic->name, sub->topic->store_len },
                          .group = { sub->group, strlen(sub->group) }, .start = &p->start };
 
-    emesh_conf_group(p->bus->conf, sub->group, strlen(sub->group), &p->rule);
+    emesh_conf_group(p->bus->conf, sub->group, emesh_group_base(sub->group), &p->rule);
     p->rule.dead_letter_store = g_strdup(p->rule.dead_letter_store); /* the conf may go */
     p->rule.origin = NULL;
     p->letters = emesh_letter_topic(letter_store(p), sub->group);
@@ -92,7 +94,7 @@ place_go(void *ctx)
     if (p->start.kind == EMESH_START_STORED && p->rule.start.kind != EMESH_START_STORED)
         p->start = p->rule.start;
     p->start.size = sizeof p->start;
-    p->options = emesh_conf_group_options(p->bus->conf, sub->group, strlen(sub->group), inst->name,
+    p->options = emesh_conf_group_options(p->bus->conf, sub->group, emesh_group_base(sub->group), inst->name,
                                           inst->storage.group_options,
                                           inst->storage.n_group_options,
                                           inst->component->option_size, &error);
@@ -110,9 +112,12 @@ place_main(emesh_job *job)
 {
     placing *p = (placing *)job;
 
-    if (p->enrolled)
+    if (p->enrolled) {
         place_go(p);
-    else
+    } else if (emesh_forget_full(p->bus->forget, p->sub->group)) {
+        p->refused = true;
+        go_home(p, EMESH_E_DENIED, "the group has its 1,024 durable broadcasting members");
+    } else
         emesh_forget_came(p->bus->forget, p->sub->group, place_go, p);
 }
 

@@ -703,6 +703,7 @@ subscribe_on_lane(void *ctx)
 {
     subscribing *p = ctx;
     emesh_subscribe spec = { .size = sizeof spec, .mode = p->mode,
+                             .flags = strpbrk(p->topic, "*?") != NULL ? EMESH_SUB_PATTERN : 0,
                              .topic = { p->topic, strlen(p->topic) },
                              .group = { p->group, strlen(p->group) },
                              .window_events = p->window };

@@ -56,7 +56,7 @@ int32_t mesh_last_code(mesh_client *c);
 uint32_t mesh_rooms(mesh_client *c);
 uint32_t mesh_asked(mesh_client *c);
 
-/* Subscribes and waits for the answer. window 0 = paused. ack: settle DONE at once. */
+/* Subscribes, to a pattern if topic is one, and waits for the answer. window 0 = paused. ack: settle DONE at once. */
 mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                          uint32_t window, bool ack);
 int32_t mesh_sub_code(mesh_sub *s);

@@ -318,6 +318,70 @@ test_foreign(void)
     mesh_free(m);
 }
 
+/* ---- patterns of topics ---- */
+
+static void
+test_pattern(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *sub, *every;
+
+    mesh_publish(c, "a.old", "o", 3, 50);
+    mesh_results(c, 3);
+    sub = mesh_subscribe(d, "a.*", "g", EMESH_SUB_SHARED, 4, true);
+    every = mesh_subscribe(d, "a.*", "g", EMESH_SUB_EVERY, 4, true);
+    g_assert_cmpint(mesh_sub_code(sub), ==, EMESH_OK);
+    g_assert_cmpint(mesh_sub_code(every), ==, EMESH_OK);
+    mesh_publish(c, "a.old", "n", 1, 50);
+    mesh_deliveries(sub, 1);
+    mesh_deliveries(every, 1);
+    g_assert_cmpstr(mesh_delivered(sub, 0), ==, "n0");
+    for (uint32_t i = 0; i < 40; i++) { /* more topics than its window has room for */
+        g_autofree char *topic = g_strdup_printf("a.%u", i);
+        mesh_publish(c, topic, "first", 2, 50);
+        mesh_publish(c, "b.other", "not", 1, 50);
+    }
+    mesh_deliveries(sub, 81);
+    mesh_deliveries(every, 81);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 81);
+    mesh_free(m);
+}
+
+/* Its window holds for all topics together; what it holds goes to others when it leaves. */
+static void
+test_pattern_window(void)
+{
+    mesh *m = up(NULL);
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *sub, *other;
+
+    for (uint32_t i = 0; i < 10; i++) {
+        g_autofree char *topic = g_strdup_printf("w.%u", i);
+        mesh_publish(c, topic, "x", 1, 50);
+    }
+    mesh_results(c, 10);
+    sub = mesh_subscribe(d, "w.*", "g", EMESH_SUB_SHARED, 3, false);
+    for (uint32_t i = 0; i < 10; i++) {
+        g_autofree char *topic = g_strdup_printf("w.%u", i);
+        mesh_publish(c, topic, "y", 2, 50);
+    }
+    mesh_deliveries(sub, 3);
+    mesh_results(c, 30);
+    g_usleep(50000);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 3);
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0);
+    mesh_deliveries(sub, 4);
+    mesh_window(sub, 5);
+    mesh_deliveries(sub, 6);
+    g_usleep(50000);
+    g_assert_cmpuint(mesh_n_deliveries(sub), ==, 6);
+    mesh_client_close(d, EMESH_LEFT_ORDERLY);
+    other = mesh_subscribe(c, "w.*", "g", EMESH_SUB_SHARED, 100, true);
+    mesh_deliveries(other, 19); /* twenty, but for the one that was acknowledged */
+    mesh_free(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -327,6 +391,8 @@ main(int argc, char **argv)
     g_test_add_func("/groups/joining-meanwhile", test_joining_meanwhile);
     g_test_add_func("/groups/forget", test_forget);
     g_test_add_func("/groups/replay", test_replay);
+    g_test_add_func("/groups/pattern", test_pattern);
+    g_test_add_func("/groups/pattern-window", test_pattern_window);
     if (MESH_OPTIONS == NULL)
         g_test_add_func("/groups/foreign", test_foreign);
     return g_test_run();
