@@ -33,10 +33,9 @@ find(const http_attrs *a, const char *name, size_t len)
 void
 http_attrs_set_len(http_attrs *a, const char *name, const char *value, size_t len)
 {
-    emesh_attr attr = { .name = name,
-                        .name_len = (uint32_t)strlen(name),
-                        .value = value,
-                        .value_len = (uint32_t)len };
+    emesh_attr attr = {
+        .name = name, .name_len = (uint32_t)strlen(name), .value = value, .value_len = (uint32_t)len
+    };
     emesh_attr *old = find(a, name, attr.name_len);
     if (old != NULL)
         *old = attr;
@@ -95,9 +94,9 @@ http_name_ok(const char *name, size_t len)
 bool
 http_name_reserved(const char *name, size_t len)
 {
-    static const char *const names[] = { "id",      "source", "type",       "specversion",
-                                         "subject", "time",   "dataschema", "datacontenttype",
-                                         "data" };
+    static const char *const names[] = { "id",          "source",          "type",
+                                         "specversion", "subject",         "time",
+                                         "dataschema",  "datacontenttype", "data" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
             return true;

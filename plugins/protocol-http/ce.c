@@ -35,7 +35,8 @@ charset_ok(const char *type)
         if (g_ascii_strncasecmp(at, "charset=", 8) == 0) {
             at += 8;
             at += *at == '"';
-            return g_ascii_strncasecmp(at, "utf-8", 5) == 0 || g_ascii_strncasecmp(at, "utf8", 4) == 0;
+            return g_ascii_strncasecmp(at, "utf-8", 5) == 0 ||
+                   g_ascii_strncasecmp(at, "utf8", 4) == 0;
         }
         at = strchr(at, ';');
     }
@@ -109,7 +110,8 @@ http_ce_take_header(http_attrs *to, const char *name, const char *value, bool le
         lower[n] = g_ascii_tolower(name[n]);
     lower[n] = '\0';
     if (n < len || !http_name_ok(lower, n) || strcmp(lower, "data") == 0)
-        return refuse(flaw, name - 3, "is no attribute's name: these are a-z and 0-9, and not data");
+        return refuse(flaw, name - 3,
+                      "is no attribute's name: these are a-z and 0-9, and not data");
     if (strcmp(lower, "datacontenttype") == 0)
         return true; /* Content-Type says it */
     if (http_attrs_has(to, lower))

@@ -73,7 +73,8 @@ read_binary(http_request *r)
         http_attrs_set(&attrs, "datacontenttype", type);
         if (!empty && !http_request_take_body(r, &data))
             http_refuse(r, 503, NULL, "out of memory");
-        else if ((event = http_make_event(r->lane, &attrs, type, empty ? NULL : &data, &err)) == NULL)
+        else if ((event = http_make_event(r->lane, &attrs, type, empty ? NULL : &data, &err)) ==
+                 NULL)
             http_refuse(r, http_status_of(err.code), NULL, "%s", err.text);
         http->event->buf_unref(data.owner);
     }
@@ -115,8 +116,9 @@ fill(http_publish *p, uint32_t i, const emesh_event *event, const char *topic)
     subject = http_view_attr(&view, "subject");
     p->items[i].event = event;
     if (view.data_len > lane->http->options.max_event) {
-        http_refuse(p->request, 413, NULL, "event %u has %zu bytes of data, the limit is %" G_GUINT64_FORMAT,
-                    i, view.data_len, lane->http->options.max_event);
+        http_refuse(p->request, 413, NULL,
+                    "event %u has %zu bytes of data, the limit is %" G_GUINT64_FORMAT, i,
+                    view.data_len, lane->http->options.max_event);
         return false;
     }
     if (topic != NULL)
@@ -169,8 +171,7 @@ bool
 http_cloudevents(http_request *r, const char *topic)
 {
     const char *type = http_request_header(r, "Content-Type");
-    http_ce_mode mode =
-        http_ce_mode_of(type, http_request_header(r, "ce-specversion") != NULL);
+    http_ce_mode mode = http_ce_mode_of(type, http_request_header(r, "ce-specversion") != NULL);
     const emesh_event *event = NULL;
 
     switch (mode) {

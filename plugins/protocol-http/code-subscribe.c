@@ -208,8 +208,9 @@ start(http_request *r, asked *a, http_want want)
         if (want == HTTP_WANT_HEARTBEAT && (!named || http_url_flaw(url) != NULL))
             continue; /* skipped silently, as the reference does */
         if (!named || format < 0) {
-            http_retf(r, 7, format < 0 ? ": format is none of eventmesh, binary, structured, batch"
-                                       : ": a topic is missing");
+            http_retf(r, 7,
+                      format < 0 ? ": format is none of eventmesh, binary, structured, batch"
+                                 : ": a topic is missing");
             http_order_free(o);
             return;
         }

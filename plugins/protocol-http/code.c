@@ -11,8 +11,8 @@ static const struct {
     int code;
     void (*serve)(http_request *r, http_params *p);
 } codes[] = {
-    { 101, http_code_send },      { 102, http_code_batch },       { 104, http_code_send },
-    { 107, http_code_send },      { 203, http_code_heartbeat },   { 206, http_code_subscribe },
+    { 101, http_code_send },        { 102, http_code_batch },     { 104, http_code_send },
+    { 107, http_code_send },        { 203, http_code_heartbeat }, { 206, http_code_subscribe },
     { 207, http_code_unsubscribe }, { 301, http_code_send },
 };
 

@@ -29,9 +29,9 @@ http_log_conn(http_lane *lane, const char *peer, const char *what)
         return;
     }
     lane->log_said++;
-    g_autofree char *more =
-        lane->log_left_out > 0 ? g_strdup_printf(" (%u such lines left out)", lane->log_left_out)
-                               : NULL;
+    g_autofree char *more = lane->log_left_out > 0
+                                ? g_strdup_printf(" (%u such lines left out)", lane->log_left_out)
+                                : NULL;
     g_autofree char *line =
         g_strdup_printf("connection from %s: %s%s", peer, what, more != NULL ? more : "");
     lane->log_left_out = 0;
@@ -197,8 +197,7 @@ static void
 write_peer(http_conn *conn)
 {
     GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS(conn->remote);
-    g_autofree char *text =
-        g_inet_address_to_string(g_inet_socket_address_get_address(inet));
+    g_autofree char *text = g_inet_address_to_string(g_inet_socket_address_get_address(inet));
     g_snprintf(conn->peer, sizeof conn->peer, strchr(text, ':') != NULL ? "[%s]:%u" : "%s:%u", text,
                g_inet_socket_address_get_port(inet));
 }

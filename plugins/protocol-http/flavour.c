@@ -70,8 +70,7 @@ take_extension(reading *d, const http_value *key, const http_value *value)
     g_autofree char *name = http_json_text(key);
     g_autofree char *text = http_json_scalar(value);
 
-    if (name == NULL || !http_name_ok(name, strlen(name)) ||
-        http_name_reserved(name, strlen(name)))
+    if (name == NULL || !http_name_ok(name, strlen(name)) || http_name_reserved(name, strlen(name)))
         return refuse(d, 7, "extFields has a key that is no name of an extension");
     if (value->type == HTTP_JSON_NULL)
         return true;
@@ -385,7 +384,8 @@ read_any(reading *d, const char *content)
         return read_message(d, content);
     if (g_ascii_strcasecmp(flavour, "cloudevents") == 0)
         return read_cloudevent(d, content);
-    return refuse(d, 6, "header protocoltype is none of eventmeshmessage, cloudevents, openmessage");
+    return refuse(d, 6,
+                  "header protocoltype is none of eventmeshmessage, cloudevents, openmessage");
 }
 
 void

@@ -82,7 +82,7 @@ struct http_lane {
     GSocket *keeper;  /* makes libsoup keep connections alive, listen.c */
     GQueue conns;     /* http_conn, links inside */
     http_tls tls;
-    GQueue streams; /* of server-sent events, links inside */
+    GQueue streams;       /* of server-sent events, links inside */
     GHashTable *sessions; /* identity → http_session */
     GQueue session_list;  /* the same, the longest unused first; links inside */
     http_push *push;
@@ -107,8 +107,8 @@ typedef enum http_conn_state {
 struct http_conn {   /* lives as long as libsoup keeps the connection */
     http_lane *lane; /* NULL once the lane is gone */
     GSocket *socket;
-    GCancellable *handshake; /* while it lasts */
-    GIOStream *stream;       /* the same */
+    GCancellable *handshake;        /* while it lasts */
+    GIOStream *stream;              /* the same */
     GSocketAddress *local, *remote; /* remote carries this record, and is not referenced by it */
     http_conn_state state;
     uint64_t since_ns;   /* in this state, or of the last progress in it */
@@ -136,11 +136,11 @@ struct http_request { /* counted: libsoup's message, what is under way for it */
     uint64_t thrown;    /* bytes over the limit */
     uint32_t refs;
     http_face face;
-    int code;          /* of the request-code API, as answered */
-    bool frame;        /* the answer carries cluster, address, env, idc */
+    int code;   /* of the request-code API, as answered */
+    bool frame; /* the answer carries cluster, address, env, idc */
     bool answered;
-    char *query; /* encoded, NULL = none */
-    char *path;  /* encoded */
+    char *query;        /* encoded, NULL = none */
+    char *path;         /* encoded */
     GHashTable *params; /* of the query, made when asked for */
 };
 
@@ -153,8 +153,8 @@ struct http_publish {
     uint64_t since_ns;
     uint32_t n, taken, answered;
     uint32_t n_stored;
-    uint32_t first;        /* index of the first that failed */
-    int32_t code;          /* of that; 0: all are stored */
+    uint32_t first; /* index of the first that failed */
+    int32_t code;   /* of that; 0: all are stored */
     emesh_error err;
     const emesh_event *reply; /* of a request; given */
     void *data;               /* of whoever made it; freed with g_free */

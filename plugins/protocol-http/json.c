@@ -238,8 +238,8 @@ http_json_value(http_json *j, http_value *v)
     open[depth++] = c;
     j->at++;
     while (depth > 0) {
-        bool more = open[depth - 1] == '{' ? http_json_key(j, first, &inner)
-                                           : http_json_item(j, first);
+        bool more =
+            open[depth - 1] == '{' ? http_json_key(j, first, &inner) : http_json_item(j, first);
         if (j->flaw != NULL)
             return false;
         first = false;

@@ -63,12 +63,11 @@ static void
 take(http_port *port, int fd, const struct sockaddr_storage *peer, socklen_t len)
 {
     http_instance *http = port->lane->http;
-    g_autoptr(GSocketAddress) remote = g_socket_address_new_from_native((void *)(uintptr_t)peer,
-                                                                        len);
+    g_autoptr(GSocketAddress) remote =
+        g_socket_address_new_from_native((void *)(uintptr_t)peer, len);
 
-    if (remote == NULL ||
-        __atomic_add_fetch(&http->n_connections, 1, __ATOMIC_RELAXED) >
-            http->options.max_connections) {
+    if (remote == NULL || __atomic_add_fetch(&http->n_connections, 1, __ATOMIC_RELAXED) >
+                              http->options.max_connections) {
         if (remote != NULL)
             __atomic_sub_fetch(&http->n_connections, 1, __ATOMIC_RELAXED);
         http_log_conn(port->lane, "a client",

@@ -75,14 +75,16 @@ static const emesh_option options[] = {
       .type = EMESH_OPT_TEXT,
       .since = 1 },
     { .name = "advertise",
-      .help = "Where other meshes find this listener, as http://mesh.example:10105; without it, the "
-              "address that their request came to.",
+      .help =
+          "Where other meshes find this listener, as http://mesh.example:10105; without it, the "
+          "address that their request came to.",
       .type = EMESH_OPT_URL,
       .since = 1 },
     { .name = "webhook.*",
       .choices = "*.secret",
-      .help = "A webhook that is received here: webhook.NAME.path (below /webhook/), .topic, .source, "
-              ".type, .kind (generic or github) and .secret (for X-Hub-Signature-256).",
+      .help =
+          "A webhook that is received here: webhook.NAME.path (below /webhook/), .topic, .source, "
+          ".type, .kind (generic or github) and .secret (for X-Hub-Signature-256).",
       .type = EMESH_OPT_MAP,
       .must = EMESH_OPT_SECRET,
       .since = 1 },
@@ -107,8 +109,9 @@ static const emesh_option options[] = {
       .since = 1 },
     { .name = "push-deny",
       .value = "169.254.0.0/16",
-      .help = "Network that may not be pushed to, whatever push-allow says; where clouds keep their "
-              "secrets, unless others are given.",
+      .help =
+          "Network that may not be pushed to, whatever push-allow says; where clouds keep their "
+          "secrets, unless others are given.",
       .type = EMESH_OPT_TEXT,
       .must = EMESH_OPT_REPEATED,
       .since = 1 },

@@ -45,7 +45,8 @@ common_headers(const http_lane *lane, SoupMessageHeaders *head)
     soup_message_headers_replace(head, "language", "JAVA");
     soup_message_headers_replace(head, "version", "1.0");
     soup_message_headers_replace(head, "eventmeshcluster", o->cluster);
-    soup_message_headers_replace(head, "eventmeship", o->address != NULL ? o->address : "127.0.0.1");
+    soup_message_headers_replace(head, "eventmeship",
+                                 o->address != NULL ? o->address : "127.0.0.1");
     soup_message_headers_replace(head, "eventmeshenv", o->env);
     soup_message_headers_replace(head, "eventmeshidc", o->idc);
     soup_message_headers_replace(head, "WebHook-Request-Origin", origin);
@@ -70,9 +71,10 @@ put_header(SoupMessageHeaders *head, const char *prefix, const emesh_attr *attr)
 static bool
 is_taken(const char *name, size_t len)
 {
-    static const char *const taken[] = { "host",     "connection", "upgrade", "te",   "trailer",
-                                         "expect",   "cookie",     "via",     "date", "authorization",
-                                         "language", "version",    "code",    "range" };
+    static const char *const taken[] = { "host",    "connection",    "upgrade",  "te",
+                                         "trailer", "expect",        "cookie",   "via",
+                                         "date",    "authorization", "language", "version",
+                                         "code",    "range" };
     for (size_t i = 0; i < G_N_ELEMENTS(taken); i++) {
         if (strlen(taken[i]) == len && memcmp(taken[i], name, len) == 0)
             return true;
@@ -104,9 +106,12 @@ put_stamp(GString *out, const char *name, uint64_t ms)
 static GString *
 ext_fields(const http_job *job, const emesh_event_view *view)
 {
-    static const char *const stamps[] = { "reqmq2eventmeshtimestamp", "reqeventmesh2ctimestamp",
-                                          "reqc2eventmeshtimestamp",  "reqeventmesh2mqtimestamp",
-                                          "rsp0url",                  "rsp0group",
+    static const char *const stamps[] = { "reqmq2eventmeshtimestamp",
+                                          "reqeventmesh2ctimestamp",
+                                          "reqc2eventmeshtimestamp",
+                                          "reqeventmesh2mqtimestamp",
+                                          "rsp0url",
+                                          "rsp0group",
                                           "passwd" };
     uint64_t now = http_wall_ms(job->hook->push->lane);
     GString *out = g_string_new("{");
@@ -158,8 +163,8 @@ put_content(GString *form, const http_job *job, const emesh_event_view *view, bo
                                      : http_view_is(view, "type", "eventmeshmessage");
     g_autoptr(GString) text = g_string_sized_new(view->data_len + 64);
 
-    *as_headers = http_view_is(view, "protocoltype", "http") ||
-                  http_view_is(view, "protocoltype", "webhook");
+    *as_headers =
+        http_view_is(view, "protocoltype", "http") || http_view_is(view, "protocoltype", "webhook");
     if (data_only)
         append_data(text, view);
     else if (!append_json(text, lane, job->event))
@@ -210,8 +215,7 @@ compose_binary(http_job *job, SoupMessage *msg, const emesh_event_view *view)
     SoupMessageHeaders *head = soup_message_get_request_headers(msg);
     g_autoptr(GString) data = g_string_sized_new(view->data_len + 1);
     const emesh_attr *type = http_view_attr(view, "datacontenttype");
-    g_autofree char *given =
-        type != NULL ? g_strndup(type->value, type->value_len) : NULL;
+    g_autofree char *given = type != NULL ? g_strndup(type->value, type->value_len) : NULL;
     (void)job;
 
     for (const char *c = given; c != NULL && *c != '\0'; c++) {

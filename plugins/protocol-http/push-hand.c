@@ -30,8 +30,7 @@ judge(http_target *target, SoupMessage *msg)
     SoupMessageHeaders *head = soup_message_get_response_headers(msg);
     const char *origin = soup_message_headers_get_list(head, "WebHook-Allowed-Origin");
     uint64_t rate = rate_of(soup_message_headers_get_one(head, "WebHook-Allowed-Rate"));
-    g_autofree char *ours =
-        g_strdup_printf("eventmesh.%s", target->push->lane->http->options.idc);
+    g_autofree char *ours = g_strdup_printf("eventmesh.%s", target->push->lane->http->options.idc);
 
     if (origin != NULL && strcmp(origin, "*") != 0 && g_ascii_strcasecmp(origin, ours) != 0) {
         target->refused = true;
@@ -60,8 +59,7 @@ on_sent(GObject *source, GAsyncResult *result, gpointer data)
     http_target *target = hand->target;
     http_push *push = target->push;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GInputStream) in =
-        soup_session_send_finish(SOUP_SESSION(source), result, &error);
+    g_autoptr(GInputStream) in = soup_session_send_finish(SOUP_SESSION(source), result, &error);
 
     if (in != NULL) {
         judge(target, hand->msg);

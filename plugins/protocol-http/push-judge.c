@@ -57,8 +57,8 @@ ret_code(const char *body, size_t len)
 }
 
 void
-http_judge(http_verdict *v, uint32_t status, const char *retry_after, int64_t now,
-           const char *body, size_t len)
+http_judge(http_verdict *v, uint32_t status, const char *retry_after, int64_t now, const char *body,
+           size_t len)
 {
     *v = (http_verdict){ .outcome = EMESH_SETTLE_RETRY };
     if (status >= 200 && status < 300) {

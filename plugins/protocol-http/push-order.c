@@ -20,7 +20,7 @@ struct http_order {
     http_want want;
     http_format format;
     char *group, *idc;
-    GArray *items; /* item */
+    GArray *items;  /* item */
     uint32_t waits; /* attempts, on `to` */
     int ret;        /* 0, or retCode of the first that failed */
     char *why;      /* appended to that code's text */
@@ -28,7 +28,7 @@ struct http_order {
 
 struct http_try { /* [lane] of the group */
     http_order *order;
-    char *url; /* of the items it is about */
+    char *url;           /* of the items it is about */
     http_hook *hooks[2]; /* of the group and of its broadcasting twin; references */
     uint32_t waits;
     GPtrArray *fresh; /* names of topics that were not subscribed before, two strings each */
@@ -145,8 +145,7 @@ static void
 take_back(http_try *t)
 {
     for (guint i = 0; i + 1 < t->fresh->len; i += 2) {
-        http_hook *hook =
-            http_push_find(t->order->to->push, t->fresh->pdata[i], t->url);
+        http_hook *hook = http_push_find(t->order->to->push, t->fresh->pdata[i], t->url);
         http_topic *topic = hook != NULL ? http_hook_topic(hook, t->fresh->pdata[i + 1]) : NULL;
         if (topic != NULL)
             http_hook_unsubscribe(hook, topic);
@@ -172,7 +171,8 @@ try_done(http_try *t)
     order_done(o);
 }
 
-/* A URL that broadcasts has a group of its own, so that it misses nothing while it is away. Given. */
+/* A URL that broadcasts has a group of its own, so that it misses nothing while it is away. Given.
+ */
 static char *
 group_of(const http_order *o, const char *url, bool broadcasting)
 {
@@ -330,8 +330,8 @@ try_start(http_order *o, const char *url)
     g_autoptr(GUri) uri = g_uri_parse(url, SOUP_HTTP_URI_FLAGS, NULL);
     const char *host = g_uri_get_host(uri);
     int port = g_uri_get_port(uri);
-    g_autofree char *address =
-        g_strdup_printf(strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port > 0 ? port : 80);
+    g_autofree char *address = g_strdup_printf(strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d",
+                                               host, port > 0 ? port : 80);
 
     t->order = o;
     t->url = g_strdup(url);

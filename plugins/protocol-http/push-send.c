@@ -48,7 +48,8 @@ http_push_client(http_push *push)
     soup_session_set_proxy_resolver(push->soup, NULL);
     push->timer = lane->http->loop->timer(lane->loop, on_timer, push);
     if (o->push_certificate != NULL)
-        push->certificate = g_tls_certificate_new_from_files(o->push_certificate, o->push_key, &error);
+        push->certificate =
+            g_tls_certificate_new_from_files(o->push_certificate, o->push_key, &error);
     if (o->push_ca != NULL && error == NULL) {
         g_autoptr(GTlsDatabase) ca = g_tls_file_database_new(o->push_ca, &error);
         if (ca != NULL)
@@ -183,8 +184,8 @@ job_over(http_job *job, http_verdict *v)
     if (job->listed)
         g_queue_unlink(&hook->push->flying, &job->link);
     target->n_flying--;
-    http_count(http, v->outcome == EMESH_SETTLE_DONE ? http->counters.pushes : http->counters.failed,
-               1);
+    http_count(http,
+               v->outcome == EMESH_SETTLE_DONE ? http->counters.pushes : http->counters.failed, 1);
     if (v->is_down)
         v->wait_ms = http_target_down(target, v->wait_ms);
     else if (!job->timed_out)
@@ -286,6 +287,7 @@ http_job_start(http_job *job)
     job->listed = true;
     g_queue_push_tail_link(&push->flying, &job->link);
     if (push->flying.length == 1)
-        lane->http->loop->timer_set(push->timer, job->since_ns + lane->http->options.push_timeout_ns);
+        lane->http->loop->timer_set(push->timer,
+                                    job->since_ns + lane->http->options.push_timeout_ns);
     soup_session_send_async(push->soup, job->msg, G_PRIORITY_DEFAULT, job->cancel, on_sent, job);
 }

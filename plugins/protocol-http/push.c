@@ -229,7 +229,9 @@ http_hook_subscribe(http_hook *hook, const char *name, bool sync, http_format fo
                              .group = { hook->name, strlen(hook->name) },
                              .ack_timeout_ns = http->options.push_timeout_ns + PATIENCE_NS };
 
-    *topic = (http_topic){ .base = { &topic_ops }, .hook = hook, .format = format, .sync = sync, .attempt = attempt };
+    *topic = (http_topic){
+        .base = { &topic_ops }, .hook = hook, .format = format, .sync = sync, .attempt = attempt
+    };
     memcpy(topic->name, name, strlen(name) + 1);
     topic->member = http->client->subscribe(hook->mesh, &spec, topic);
     if (topic->member == NULL) {

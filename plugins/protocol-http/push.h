@@ -22,22 +22,22 @@ typedef struct http_hand http_hand; /* push-hand.c */
 typedef struct http_order http_order;
 typedef struct http_try http_try; /* an order, as far as one URL is concerned */
 
-typedef enum http_format { /* of what is pushed */
-    HTTP_FORMAT_EVENTMESH, /* the form that EventMesh's clients read */
-    HTTP_FORMAT_BINARY,    /* CloudEvents */
-    HTTP_FORMAT_STRUCTURED,
-    HTTP_FORMAT_BATCH,
+typedef enum http_format {                        /* of what is pushed */
+                           HTTP_FORMAT_EVENTMESH, /* the form that EventMesh's clients read */
+                           HTTP_FORMAT_BINARY,    /* CloudEvents */
+                           HTTP_FORMAT_STRUCTURED,
+                           HTTP_FORMAT_BATCH,
 } http_format;
 
 struct http_push {
     http_lane *lane;
     SoupSession *soup;
     GTlsCertificate *certificate; /* shown to targets that ask; NULL: none */
-    GHashTable *groups;  /* name → http_group */
-    GHashTable *targets; /* URL → http_target */
-    GQueue flying;       /* http_job, the oldest first; links inside */
-    emesh_timer *timer;  /* of the oldest's deadline */
-    uint32_t n_jobs;     /* in all, handshakes as well */
+    GHashTable *groups;           /* name → http_group */
+    GHashTable *targets;          /* URL → http_target */
+    GQueue flying;                /* http_job, the oldest first; links inside */
+    emesh_timer *timer;           /* of the oldest's deadline */
+    uint32_t n_jobs;              /* in all, handshakes as well */
 };
 
 struct http_group {
@@ -46,22 +46,22 @@ struct http_group {
     GPtrArray *hooks; /* http_hook that are subscribed */
 };
 
-struct http_hook { /* counted: its group, its jobs, orders that wait for it */
+struct http_hook {    /* counted: its group, its jobs, orders that wait for it */
     http_actor actor; /* first */
     http_push *push;
     http_group *group; /* NULL: it has left it */
     http_target *target;
     emesh_session *mesh;
-    char *name;      /* of the group */
-    char *idc;       /* of the client; NULL = unknown */
-    GPtrArray *topics; /* http_topic */
+    char *name;         /* of the group */
+    char *idc;          /* of the client; NULL = unknown */
+    GPtrArray *topics;  /* http_topic */
     GPtrArray *waiting; /* http_try: until the session is open */
-    uint64_t heard_ns; /* the last heartbeat or subscription */
+    uint64_t heard_ns;  /* the last heartbeat or subscription */
     uint32_t refs;
     bool opened;
 };
 
-struct http_topic { /* ctx of a member; freed when the mesh calls for it no more */
+struct http_topic {   /* ctx of a member; freed when the mesh calls for it no more */
     http_member base; /* first */
     http_hook *hook;
     emesh_member *member;
@@ -88,7 +88,7 @@ struct http_target {
 
 struct http_job {
     http_hook *hook;
-    http_topic *topic;   /* NULL once it is unsubscribed */
+    http_topic *topic; /* NULL once it is unsubscribed */
     http_format format;
     bool sync, timed_out;
     bool listed; /* in the lane's list of those under way */
@@ -125,9 +125,14 @@ http_hook *http_hook_ref(http_hook *hook);
 void http_hook_unref(http_hook *hook);
 
 /* ---- push-order.c: what clients want, on the lane of the group ---- */
-typedef enum http_want { HTTP_WANT_SUBSCRIBE, HTTP_WANT_UNSUBSCRIBE, HTTP_WANT_HEARTBEAT } http_want;
+typedef enum http_want {
+    HTTP_WANT_SUBSCRIBE,
+    HTTP_WANT_UNSUBSCRIBE,
+    HTTP_WANT_HEARTBEAT
+} http_want;
 http_order *http_order_new(http_request *r, http_want want, const char *group);
-void http_order_add(http_order *o, const char *topic, const char *url, bool broadcasting, bool sync);
+void http_order_add(http_order *o, const char *topic, const char *url, bool broadcasting,
+                    bool sync);
 void http_order_set(http_order *o, const char *idc, http_format format);
 /* Sends it on its way; the request is answered when it is back. */
 void http_order_start(http_order *o);
@@ -160,7 +165,8 @@ bool http_push_client(http_push *push);
 void http_push_client_free(http_push *push);
 void http_job_start(http_job *job);
 void http_job_end(http_job *job, const http_verdict *v); /* settles and frees it, and its batch */
-/* Never follows redirects; an address that the guard refuses is written to *refused, and cancels. */
+/* Never follows redirects; an address that the guard refuses is written to *refused, and cancels.
+ */
 SoupMessage *http_push_message(http_target *target, const char *method, GCancellable *cancel,
                                char **refused);
 /* A job, or a handshake, has ended. */

@@ -160,8 +160,8 @@ set_attributes(http_request *r, const http_receiver *x, http_attrs *a)
     g_autofree char *made = http_make_id(r->lane);
     g_autofree char *seq = http_make_digits(30);
     g_autofree char *unique = http_make_digits(30);
-    g_autofree char *kind = g_strconcat(x->type != NULL ? x->type : x->name,
-                                        event != NULL ? "." : "", event, NULL);
+    g_autofree char *kind =
+        g_strconcat(x->type != NULL ? x->type : x->name, event != NULL ? "." : "", event, NULL);
 
     id = id != NULL && *id != '\0' ? id : made;
     http_attrs_set(a, "id", http_attrs_keep(a, id, strlen(id)));

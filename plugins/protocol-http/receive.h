@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Webhooks of others that are received here, as conf.d describes them: webhook.NAME.KEY. Constant once
- * read; any thread.
+ * Webhooks of others that are received here, as conf.d describes them: webhook.NAME.KEY. Constant
+ * once read; any thread.
  */
 #ifndef HTTP_RECEIVE_H
 #define HTTP_RECEIVE_H
@@ -11,7 +11,7 @@
 
 typedef struct http_receiver {
     char *name;
-    char *path;   /* begins with /webhook */
+    char *path; /* begins with /webhook */
     char *topic;
     char *source; /* of the events */
     char *type;   /* before what the sender calls its event */

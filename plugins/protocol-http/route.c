@@ -18,8 +18,7 @@ http_route(http_request *r)
     if (!is_method(r, "GET") && !is_method(r, "POST")) {
         soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Allow",
                                      "GET, POST");
-        http_refuse(r, 405, NULL, "%s is not served here",
-                    soup_server_message_get_method(r->msg));
+        http_refuse(r, 405, NULL, "%s is not served here", soup_server_message_get_method(r->msg));
         return;
     }
     if (http_uri(r))

@@ -306,7 +306,8 @@ http_publish_start(http_publish *p, const char *user, const char *secret)
     if (s == NULL) {
         p->code = lane->is_draining ? EMESH_E_UNAVAILABLE : EMESH_E_BUSY;
         g_strlcpy(p->err.text,
-                  lane->is_draining ? "the server is stopping" : "too many different clients publish",
+                  lane->is_draining ? "the server is stopping"
+                                    : "too many different clients publish",
                   sizeof p->err.text);
         publish_end(p);
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * GET /eventmesh/subscribe/stream?topic=T: every event of a topic from now on, or behind the one that
- * Last-Event-ID names, as server-sent events with CloudEvents JSON in them. Who reads holds the place:
- * nothing is acknowledged, and no group is made. [lane]
+ * GET /eventmesh/subscribe/stream?topic=T: every event of a topic from now on, or behind the one
+ * that Last-Event-ID names, as server-sent events with CloudEvents JSON in them. Who reads holds
+ * the place: nothing is acknowledged, and no group is made. [lane]
  */
 #include "api.h"
 #include "session.h"
@@ -313,8 +313,9 @@ http_uri_stream(http_request *r, const char *rest)
     else if (topic == NULL || *topic == '\0')
         http_refuse(r, 400, "topic", "a stream needs ?topic=NAME");
     else if (!read_start(r, &start))
-        http_refuse(r, 400, "Last-Event-ID", "it is no place that was given out here, or from is "
-                                             "neither latest nor earliest");
+        http_refuse(r, 400, "Last-Event-ID",
+                    "it is no place that was given out here, or from is "
+                    "neither latest nor earliest");
     else if (r->lane->is_draining || r->conn == NULL)
         http_refuse(r, 503, NULL, "the server is stopping");
     else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * POST /eventmesh/bridge/publish: what another mesh pushes is published here, as the same event. What
- * cannot be stored is answered so that the other mesh brings it again: it would take any other retCode
- * for an acknowledgement. [lane]
+ * POST /eventmesh/bridge/publish: what another mesh pushes is published here, as the same event.
+ * What cannot be stored is answered so that the other mesh brings it again: it would take any other
+ * retCode for an acknowledgement. [lane]
  */
 #include "api.h"
 #include "cloudevents.h"

@@ -35,9 +35,7 @@ published(http_publish *p)
 {
     http_request *r = p->request;
     emesh_event_view view = { .size = sizeof view };
-    uint32_t status = p->code == EMESH_E_BUSY        ? 429
-                      : p->code == EMESH_E_TOO_LARGE ? 413
-                                                     : 200;
+    uint32_t status = p->code == EMESH_E_BUSY ? 429 : p->code == EMESH_E_TOO_LARGE ? 413 : 200;
     if (p->code != EMESH_OK) {
         g_autofree char *text = g_strconcat(http_ret_text(http_ret_of(p->code, 15)),
                                             p->err.text[0] != '\0' ? ": " : "", p->err.text, NULL);
@@ -87,8 +85,7 @@ read_data(http_request *r, emesh_part *data, const char **type)
         g_ascii_strncasecmp(*type, "multipart/form-data", 19) != 0) {
         if (r->body->len == 0 && http_type_is_json(*type))
             g_byte_array_append(r->body, (const guint8 *)"{}", 2);
-        if (http_type_is_json(*type) &&
-            !http_json_valid((const char *)r->body->data, r->body->len))
+        if (http_type_is_json(*type) && !http_json_valid((const char *)r->body->data, r->body->len))
             return "the body is no JSON";
         return http_request_take_body(r, data) ? NULL : "out of memory";
     }
@@ -113,8 +110,11 @@ set_attributes(http_request *r, http_attrs *a, const char *topic, const char *ty
     const char *source = http_request_header(r, "source");
     const char *kind = http_request_header(r, "type");
     g_autofree char *id = http_make_id(r->lane);
-    g_autofree char *from =
-        g_strconcat("source:", source != NULL ? source : r->conn != NULL ? r->conn->peer : "", NULL);
+    g_autofree char *from = g_strconcat("source:",
+                                        source != NULL    ? source
+                                        : r->conn != NULL ? r->conn->peer
+                                                          : "",
+                                        NULL);
 
     http_attrs_set(a, "id", http_attrs_keep(a, id, strlen(id)));
     http_attrs_set(a, "source", http_attrs_keep(a, from, strlen(from)));
@@ -187,8 +187,9 @@ http_uri_publish(http_request *r, const char *rest)
     char *topic;
 
     if (*rest == '\0') {
-        http_ret(r, 400, 7, "eventMesh protocol[body] error: the path names no topic, write "
-                            "/eventmesh/publish/TOPIC");
+        http_ret(r, 400, 7,
+                 "eventMesh protocol[body] error: the path names no topic, write "
+                 "/eventmesh/publish/TOPIC");
         return;
     }
     topic = http_percent_path(rest + 1, strlen(rest + 1));

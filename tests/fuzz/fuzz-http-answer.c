@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Answers of webhooks: status in the first two bytes, Retry-After up to a line's end, then the body. A
- * verdict is always one that the mesh knows, and only a 2xx acknowledges.
+ * Answers of webhooks: status in the first two bytes, Retry-After up to a line's end, then the
+ * body. A verdict is always one that the mesh knows, and only a 2xx acknowledges.
  */
 #include "eventmesh/subscription.h"
 #include "fuzz.h"

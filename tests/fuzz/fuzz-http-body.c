@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies: forms, JSON, CloudEvents 0.3. What our reader calls JSON is JSON to the event room as well,
- * and the other way round; what is written reads back.
+ * Bodies: forms, JSON, CloudEvents 0.3. What our reader calls JSON is JSON to the event room as
+ * well, and the other way round; what is written reads back.
  */
 #include "event/json-scan.h"
 #include "form.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Headers of CloudEvents in binary mode, one a line: what is taken becomes attributes that the event
- * room takes or refuses, never more, and values survive the way out and in again.
+ * Headers of CloudEvents in binary mode, one a line: what is taken becomes attributes that the
+ * event room takes or refuses, never more, and values survive the way out and in again.
  */
 #include "ce.h"
 #include "event/event.h"
