@@ -48,6 +48,10 @@ void http_uri_query(http_request *r, const char *rest);
 void http_uri_stream(http_request *r, const char *rest);
 void http_streams_end(http_lane *lane); /* all of them, in an orderly way */
 
+/* ---- poll.c ---- */
+void http_uri_poll(http_request *r, const char *rest);
+void http_uri_ack(http_request *r, const char *rest);
+
 /* ---- receive.c: webhooks of others ---- */
 void http_uri_receive(http_request *r, const char *rest);
 

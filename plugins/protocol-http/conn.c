@@ -93,6 +93,16 @@ http_conn_cut(http_conn *conn)
     g_socket_shutdown(conn->socket, TRUE, TRUE, NULL);
 }
 
+bool
+http_conn_gone(const http_conn *conn)
+{
+    char byte;
+
+    if (conn == NULL)
+        return true;
+    return recv(g_socket_get_fd(conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void
 expire(http_conn *conn, const char *what)
 {

@@ -35,6 +35,7 @@ typedef struct http_options {
     char *cluster, *env, *idc, *advertise;
     char *address; /* the host in advertise, or NULL */
     /* of push */
+    uint64_t poll_lease_ns;
     uint64_t push_timeout_ns, expiry_ns;
     uint32_t push_concurrency;
     uint64_t push_wait_ns, push_wait_max_ns;
@@ -82,6 +83,7 @@ struct http_lane {
     GSocket *keeper;  /* makes libsoup keep connections alive, listen.c */
     GQueue conns;     /* http_conn, links inside */
     http_tls tls;
+    GHashTable *pollers; /* "group topic" → poller, poll.c */
     GQueue streams;       /* of server-sent events, links inside */
     GHashTable *sessions; /* identity → http_session */
     GQueue session_list;  /* the same, the longest unused first; links inside */
@@ -211,6 +213,7 @@ void http_conn_new(http_lane *lane, int fd, GSocketAddress *local, GSocketAddres
 http_conn *http_conn_of(SoupServerMessage *msg);
 void http_conn_enter(http_conn *conn, http_conn_state state);
 void http_conn_cut(http_conn *conn);
+bool http_conn_gone(const http_conn *conn); /* has the peer left? */
 void http_conns_sweep(http_lane *lane, uint64_t now);
 void http_conns_forget(http_lane *lane); /* the lane goes */
 void http_log_conn(http_lane *lane, const char *peer, const char *what);

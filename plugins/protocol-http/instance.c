@@ -4,6 +4,7 @@
  */
 #include "api.h"
 #include "http.h"
+#include "poll.h"
 #include "push.h"
 
 #define SWEEP_NS (HTTP_SECOND / 2)
@@ -100,6 +101,7 @@ sweep(void *ctx)
     http_conns_sweep(lane, now);
     http_sessions_sweep(lane, now);
     http_push_sweep(lane, now);
+    http_polls_sweep(lane, now);
     http_lane_settle_down(lane);
     lane->http->loop->timer_set(lane->sweep, now + SWEEP_NS);
 }
@@ -110,6 +112,7 @@ lane_free(http_lane *lane)
     if (lane->sweep != NULL)
         lane->http->loop->timer_end(lane->sweep);
     http_listen_stop(lane);
+    http_polls_free(lane);
     http_push_free(lane);
     http_sessions_free(lane);
     if (lane->server != NULL) {
@@ -136,6 +139,7 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
     g_queue_init(&lane->conns);
     g_queue_init(&lane->session_list);
     g_queue_init(&lane->streams);
+    lane->pollers = g_hash_table_new(g_str_hash, g_str_equal);
     lane->sessions = g_hash_table_new(g_str_hash, g_str_equal);
     if (http->options.tls_certificate != NULL && !http_tls_load(&lane->tls, &http->options, &error))
         g_strlcpy(err->text, error->message, sizeof err->text);
@@ -216,6 +220,7 @@ drain(emesh_lane *of, uint64_t deadline_ns, emesh_op *op)
     http_conns_sweep(lane, now);
     http_push_drain(lane);
     http_streams_end(lane);
+    http_polls_sweep(lane, now);
     http_lane_settle_down(lane);
 }
 

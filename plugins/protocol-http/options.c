@@ -61,6 +61,7 @@ read_push(http_options *o, const emesh_config_api *config, const emesh_config *c
     o->push_concurrency = (uint32_t)number(config, cfg, "push-concurrency");
     o->push_handshake = number(config, cfg, "push-handshake") != 0;
     o->expiry_ns = (uint64_t)number(config, cfg, "subscription-expiry");
+    o->poll_lease_ns = (uint64_t)number(config, cfg, "poll-lease");
     o->push_ca = text(config, cfg, "push-tls-ca");
     o->push_certificate = text(config, cfg, "push-tls-certificate");
     o->push_key = text(config, cfg, "push-tls-key");

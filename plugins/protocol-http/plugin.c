@@ -121,6 +121,13 @@ static const emesh_option options[] = {
               "ours is refused.",
       .type = EMESH_OPT_BOOL,
       .since = 1 },
+    { .name = "poll-lease",
+      .value = "30s",
+      .help = "An event that was polled and not acknowledged comes again after this time.",
+      .type = EMESH_OPT_DURATION,
+      .min = NS / 10,
+      .max = 86400 * NS,
+      .since = 1 },
     { .name = "subscription-expiry",
       .value = "0",
       .help = "A webhook that neither subscribes nor sends a heartbeat for this long is forgotten; "

@@ -15,6 +15,8 @@ static const struct {
     { "/eventmesh/unsubscribe/local", http_uri_unsubscribe },
     { "/eventmesh/subscribe/remote", http_uri_subscribe_remote },
     { "/eventmesh/unsubscribe/remote", http_uri_unsubscribe_remote },
+    { "/eventmesh/poll", http_uri_poll },
+    { "/eventmesh/ack", http_uri_ack },
     { "/eventmesh/subscribe/stream", http_uri_stream },
     { "/webhook", http_uri_receive },
     { "/eventmesh/topic/create", http_uri_topic_create },
