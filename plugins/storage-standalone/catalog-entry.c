@@ -167,7 +167,9 @@ apply_topic(struct sa_store *store, const sa_cat_entry *e, bool offsets)
     }
     if (topic == NULL) {
         sa_topic *other = sa_catalog_topic(cat, e->name, e->name_len);
-        if (other != NULL && other->id < e->id)
+        if (other != NULL && other->id > e->id)
+            return NULL; /* a newer footer knows the one of this name that came later */
+        if (other != NULL)
             sa_catalog_drop_topic(cat, other); /* deleted, and made again later */
         topic = sa_catalog_make_topic(store, e->name, e->name_len, e->id, e->n_parts, list);
     } else {
@@ -196,7 +198,9 @@ apply_group(struct sa_store *store, const sa_cat_entry *e)
     }
     if (group == NULL) {
         sa_group *other = sa_catalog_group(cat, e->name, e->name_len);
-        if (other != NULL && other->id < e->id)
+        if (other != NULL && other->id > e->id)
+            return NULL;
+        if (other != NULL)
             sa_catalog_drop_group(cat, other);
         group = sa_catalog_make_group(cat, e->name, e->name_len, e->id);
     }
