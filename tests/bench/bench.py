@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 
 import details
+import neighbours
 import parts
 import report
 from servers import SOURCE, TOOLS, missing_peers
 
-PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "requests", "resident", "counts",
-         "details"]
+PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "requests",
+         "neighbours", "resident", "counts", "details"]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -77,6 +78,9 @@ def measure(folder, plan, results):
             results[part] = parts.fan_out(folder, plan)
         elif part == "requests":
             results[part] = parts.requests(folder, plan)
+        elif part == "neighbours":
+            results[part], some = neighbours.neighbours(folder, plan)
+            facts.update(some)
         elif part == "resident":
             facts.update(parts.resident(folder, plan))
         elif part == "counts":

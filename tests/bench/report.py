@@ -114,6 +114,10 @@ def sections(results):
     yield ("Request and reply", "Round trips through the mesh: the request is stored at its topic's "
            "level, the reply is not.", ["in flight", "server", "replies/s", *LATENCY, *COSTS],
            rate_rows(results.get("requests", []), ("what", "label")))
+    yield ("Neighbours", "16 publishers to a group of 16 subscribers, and one more group whose member "
+           "acknowledges nothing, or 95 %; runs in pairs, the ratio is the median of theirs.",
+           ["what", "events/s", *LATENCY, *COSTS],
+           rate_rows(results.get("neighbours", []), ("what",), "arrival_us", "arrival_rate"))
     details = results.get("details", {})
     yield ("Idle", "No client, empty store.", ["what", "value"], details.get("idle", []))
     yield ("Wake-ups an event", "Of the daemon's workers.",
