@@ -99,10 +99,16 @@ pack_decision(uint8_t *p, const emesh_line *line)
 }
 
 void
+emesh_line_sign(uint8_t line[EMESH_LINE], uint32_t index, uint64_t block)
+{
+    put32(line + 4, index);
+    put32(line, sum(line, block));
+}
+
+void
 emesh_line_pack(uint8_t out[EMESH_LINE], const emesh_line *line, uint32_t index, uint64_t block)
 {
     memset(out, 0, EMESH_LINE);
-    put32(out + 4, index);
     out[18] = (uint8_t)(line->kind | (line->cut ? EMESH_LINE_CUT : 0));
     switch (line->kind) {
     case EMESH_LINE_NAME:
@@ -118,7 +124,7 @@ emesh_line_pack(uint8_t out[EMESH_LINE], const emesh_line *line, uint32_t index,
         put64(out + 32, block);
         break;
     }
-    put32(out, sum(out, block));
+    emesh_line_sign(out, index, block);
 }
 
 static bool

@@ -51,6 +51,8 @@ typedef struct emesh_line { /* of whichever kind; unused members are 0 */
  * earlier lap is none here. */
 void emesh_line_pack(uint8_t out[EMESH_LINE], const emesh_line *line, uint32_t index,
                      uint64_t block);
+/* The checksum of a line whose other bytes stand. */
+void emesh_line_sign(uint8_t line[EMESH_LINE], uint32_t index, uint64_t block);
 /* False: no line, or damaged. */
 bool emesh_line_read(const uint8_t in[EMESH_LINE], emesh_line *line, uint32_t index,
                      uint64_t block);

@@ -58,19 +58,20 @@ number_at(const emesh_ring *ring, uint32_t place)
                : 0;
 }
 
-/* The head page is lost: the youngest block tells. */
+/* The head page is lost, or the file is new: the youngest block tells. Numbers begin at the clock, so
+ * that one whose block lost its head is not given again, and with it old lines would be new. */
 static void
 look_for_head(emesh_ring *ring, off_t size)
 {
     uint64_t youngest = 0;
 
-    ring->head = (emesh_ring_head){ .next = 1 };
+    ring->head = (emesh_ring_head){ .next = (uint64_t)g_get_real_time() };
     for (uint32_t place = 0; at(place, 1) <= size; place++) {
         uint64_t number = number_at(ring, place);
         if (number <= youngest)
             continue;
         youngest = number;
-        ring->head = (emesh_ring_head){ .next = number + 1, .place = place + 1 };
+        ring->head = (emesh_ring_head){ MAX(number + 1, ring->head.next), place + 1 };
     }
 }
 
@@ -80,10 +81,13 @@ find_left(emesh_ring *ring)
 {
     uint32_t place = ring->head.place;
 
-    for (uint64_t number = ring->head.next; number > 1 && ring->n_left < LEFT_MOST;) {
+    for (uint64_t below = ring->head.next; ring->n_left < LEFT_MOST;) {
+        uint64_t number;
         place = place > 0 ? place - 1 : ring->n - 1;
-        if (number_at(ring, place) != --number)
+        number = number_at(ring, place);
+        if (number == 0 || number >= below)
             break;
+        below = number;
         ring->left[ring->n_left++] = (emesh_block){ .number = number, .place = place };
     }
 }
