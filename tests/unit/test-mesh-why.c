@@ -5,6 +5,7 @@
  * line of it. A code without a way to force it fails the walk.
  */
 #include "bus/append.h"
+#include "bus/findings.h"
 #include "bus/request.h"
 #include "bus/session.h"
 #include "bus/store.h"
@@ -64,11 +65,18 @@ faulty_append(emesh_lane *lane, const emesh_append *items, uint32_t n)
     }
 }
 
+static emesh_cursor *unheard; /* [its lane] who wanted records while it was deaf */
+static uint32_t unheard_records;
+
 static void
 faulty_want(emesh_cursor *cursor, uint32_t records, uint64_t bytes)
 {
-    if (!__atomic_load_n(&deaf, __ATOMIC_RELAXED))
+    if (!__atomic_load_n(&deaf, __ATOMIC_RELAXED)) {
         real.want(cursor, records, bytes);
+        return;
+    }
+    unheard = cursor;
+    unheard_records += records;
 }
 
 static emesh_cursor *
@@ -631,6 +639,76 @@ test_table(void)
     }
 }
 
+/* ---- the finding: there while nothing moves, gone when it does ---- */
+
+static void
+look_for(void *ctx, const emesh_finding *finding)
+{
+    if (strcmp(finding->finding, "no-progress") == 0 &&
+        strcmp(finding->about, "group \"g\" of \"t\"") == 0)
+        (*(uint32_t *)ctx)++;
+}
+
+static uint32_t
+findings(void)
+{
+    uint32_t n = 0;
+
+    emesh_findings_each(the_bus, look_for, &n);
+    return n;
+}
+
+static bool
+is_found(void *ctx)
+{
+    (void)ctx;
+    g_usleep(2000);
+    g_main_context_wakeup(NULL);
+    return findings() == 1;
+}
+
+static bool
+is_gone(void *ctx)
+{
+    return !is_found(ctx);
+}
+
+static void
+hear(world *w, emesh_sub *sub)
+{
+    (void)w;
+    g_assert_true(sub->cursor == unheard);
+    real.want(unheard, unheard_records, 1u << 20);
+}
+
+static void
+test_no_progress(void)
+{
+    world w = { .code = EMESH_WHY_NO_PROGRESS };
+    mesh_sub *sub;
+
+    w.m = mesh_new(faulty(), MESH_OPTIONS, 2, "[daemon]\nno-progress-after = 100ms\n", NULL);
+    the_bus = mesh_bus(w.m);
+    w.c = mesh_client_new(w.m, 0);
+    __atomic_store_n(&deaf, 1, __ATOMIC_RELAXED);
+    sub = member(&w, EMESH_SUB_SHARED);
+    g_usleep(300000); /* nothing waits: that is no finding */
+    g_assert_cmpuint(findings(), ==, 0);
+    mesh_publish(w.c, "t", "e", 2, 10);
+    mesh_wait(is_found, NULL);
+    g_usleep(300000);
+    g_assert_cmpuint(findings(), ==, 1);
+    __atomic_store_n(&deaf, 0, __ATOMIC_RELAXED);
+    within(&w, hear);
+    mesh_deliveries(sub, 2);
+    mesh_wait(is_gone, NULL);
+    mesh_window(sub, 0); /* paused: nobody is ready, that is no finding either */
+    mesh_publish(w.c, "t", "f", 1, 10);
+    g_usleep(300000);
+    g_assert_cmpuint(findings(), ==, 0);
+    mesh_free(w.m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -639,5 +717,6 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/why/codes", test_table);
     g_test_add_data_func("/why/delivery-test-25/every-code", argv[0], test_every_code);
+    g_test_add_func("/why/no-progress", test_no_progress);
     return g_test_run();
 }
