@@ -42,6 +42,14 @@ char *emesh_command_text(const emesh_attr *args, uint32_t n, const char *name);
 void emesh_command_fail(emesh_command_reply *reply, int32_t code, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
+/* The same for one argument that is wrong. */
+void emesh_command_refuse(emesh_command_reply *reply, const char *argument, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/* Where HTTP has a command, "/v1/topic" for topic.list, topic.create and topic.delete, "/v1/topic/…"
+ * for others; and the method that goes with it. path: given. */
+const char *emesh_command_route(const emesh_command *command, char **path);
+
 /* The way of the client service: from any worker to main and home again. done is called on home for
  * every row (more = 1), then once with code (more = 0). */
 typedef void (*emesh_command_done)(void *ctx, int32_t code, const emesh_error *err,

@@ -144,7 +144,7 @@ run_log_level(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_co
         if (strcmp(wanted, level_names[i]) == 0)
             level = EMESH_LOG_ERROR + i;
     if (wanted != NULL && level == 0) {
-        emesh_command_fail(reply, EMESH_E_INVALID,
+        emesh_command_refuse(reply, "level",
                            "unknown level '%.20s' (error, warning, notice, "
                            "info, debug)",
                            wanted);

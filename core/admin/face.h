@@ -117,6 +117,7 @@ struct emesh_admin_request { /* one HTTP request; counted: libsoup's message, a 
     GHashTable *query;
     GByteArray *body;
     bool too_large;
+    bool compat; /* errors in the reference's shape */
     bool brief; /* a probe without the token */
     char user[24];
     uint32_t status; /* of success; 0 = 200 */
@@ -199,7 +200,14 @@ void emesh_caller_free(emesh_admin_caller *caller);
 emesh_session *emesh_admin_open(emesh_admin_lane *lane, const char *user,
                                 const emesh_admin_conn *conn, const char *client, void *ctx);
 
-/* ---- http-command.c, http-publish.c, http-subscribe.c: the endpoints ---- */
+/* ---- route.c: from a path to an endpoint ---- */
+void emesh_http_route(emesh_admin_request *request, const char *path);
+/* 405 with what is allowed, "GET, POST". */
+void emesh_request_405(emesh_admin_request *request, const char *path, const char *allowed);
+
+/* ---- http-*.c: the endpoints ---- */
+/* One of the commands under /v1/; false: there is none at path. (http-api.c) */
+bool emesh_http_api(emesh_admin_request *request, const char *path, const char *method);
 void emesh_http_command(emesh_admin_request *request, const char *verb);
 /* Runs verb with what is in request->args; finish, or the rows, is the answer. */
 void emesh_command_begin(emesh_admin_request *request, const char *verb);
@@ -207,6 +215,8 @@ void emesh_request_rows(emesh_admin_request *request, uint32_t status); /* as an
 /* GET /healthz and /readyz; strict: degraded is not ready either. (http-probe.c) */
 void emesh_http_probe(emesh_admin_request *request, bool ready);
 void emesh_http_publish(emesh_admin_request *request);
+/* The body to topic; finish, or a JSON object, is the answer. Answers itself on failure. */
+void emesh_http_publish_to(emesh_admin_request *request, const char *topic);
 void emesh_http_published(emesh_admin_request *request, const emesh_published *result);
 void emesh_http_subscribe(emesh_admin_request *request);
 /* Ends every stream in an orderly way (drain), or cuts them (stop). */

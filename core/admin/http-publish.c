@@ -20,6 +20,10 @@ level_name(uint32_t level)
 void
 emesh_http_published(emesh_admin_request *request, const emesh_published *result)
 {
+    if (request->finish != NULL) {
+        request->finish(request, result->code, result->err);
+        return;
+    }
     if (result->code != EMESH_OK) {
         emesh_request_error(request, result->code, result->err);
         return;
@@ -96,7 +100,7 @@ emesh_http_publish(emesh_admin_request *request)
     const char *key = emesh_request_param(request, "key");
     const char *level = emesh_request_param(request, "level");
     if (topic == NULL || *topic == '\0') {
-        emesh_request_fail(request, EMESH_E_INVALID, "publish needs ?topic=NAME");
+        emesh_request_refuse(request, "topic", "publish needs ?topic=NAME");
         return;
     }
     if (level != NULL) {
@@ -104,19 +108,23 @@ emesh_http_publish(emesh_admin_request *request)
                strcmp(level, level_names[request->publish.level]) != 0)
             request->publish.level++;
         if (request->publish.level == G_N_ELEMENTS(level_names)) {
-            emesh_request_fail(request, EMESH_E_INVALID,
-                               "unknown level '%.40s' (memory, os, "
-                               "synced, quorum)",
-                               level);
+            emesh_request_refuse(request, "level",
+                                 "unknown level '%.40s' (memory, os, synced, quorum)", level);
             return;
         }
     }
+    if (key != NULL) /* lives in the query table, as long as the request */
+        request->publish.key = (emesh_slice){ key, strlen(key) };
+    emesh_http_publish_to(request, topic);
+}
+
+void
+emesh_http_publish_to(emesh_admin_request *request, const char *topic)
+{
     if (!publish_decode(request))
         return;
     request->topic = g_strdup(topic);
     request->publish.topic = (emesh_slice){ request->topic, strlen(topic) };
-    if (key != NULL) /* lives in the query table, as long as the request */
-        request->publish.key = (emesh_slice){ key, strlen(key) };
     request->start = publish_start;
     emesh_caller_start(request);
 }

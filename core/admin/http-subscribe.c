@@ -246,14 +246,14 @@ stream_params(emesh_admin_request *request, stream *s)
     const char *max = emesh_request_param(request, "max");
     g_autoptr(GError) error = NULL;
     if (topic == NULL || *topic == '\0')
-        emesh_request_fail(request, EMESH_E_INVALID, "subscribe needs ?topic=NAME");
+        emesh_request_refuse(request, "topic", "subscribe needs ?topic=NAME");
     else if (mode != NULL && strcmp(mode, "every") != 0 && strcmp(mode, "shared") != 0)
-        emesh_request_fail(request, EMESH_E_INVALID, "unknown mode '%.40s' (shared, every)", mode);
+        emesh_request_refuse(request, "mode", "unknown mode '%.40s' (shared, every)", mode);
     else if (from != NULL && strcmp(from, "earliest") != 0 && strcmp(from, "latest") != 0)
-        emesh_request_fail(request, EMESH_E_INVALID, "unknown from '%.40s' (earliest, latest)",
+        emesh_request_refuse(request, "from", "unknown from '%.40s' (earliest, latest)",
                            from);
     else if (max != NULL && !g_ascii_string_to_unsigned(max, 10, 1, G_MAXINT64, &s->max, &error))
-        emesh_request_fail(request, EMESH_E_INVALID, "max: %s", error->message);
+        emesh_request_refuse(request, "max", "max: %s", error->message);
     else {
         bool every = mode != NULL ? mode[0] == 'e' : group == NULL;
         s->mode = every ? EMESH_SUB_EVERY : EMESH_SUB_SHARED;

@@ -2,7 +2,7 @@
  *
  * The HTTP face: who may ask, which endpoint, bodies with a limit, answers as JSON. [lane]
  */
-#include "admin/face.h"
+#include "admin/compat.h"
 
 #include <string.h>
 
@@ -116,6 +116,10 @@ void
 emesh_request_error(emesh_admin_request *request, int32_t code, const emesh_error *err)
 {
     gsize len = 0;
+    if (request->compat) {
+        emesh_compat_failed(request, code, err);
+        return;
+    }
     emesh_error none = { .size = sizeof none, .code = code };
     if (err == NULL || err->text[0] == '\0') {
         g_strlcpy(none.text, emesh_code_name(code), sizeof none.text);
@@ -224,56 +228,22 @@ on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
                            (gint64)length, body_most(request));
 }
 
-/* Does path begin with prefix and is the method right? Answers 405 itself when only the path is. */
-static bool
-route(emesh_admin_request *request, const char *path, const char *want, bool is_prefix,
-      const char *method, bool *answered)
-{
-    if (is_prefix ? !g_str_has_prefix(path, want) : strcmp(path, want) != 0)
-        return false;
-    if (strcmp(soup_server_message_get_method(request->msg), method) == 0)
-        return true;
-    gsize len = 0;
-    g_autofree char *text = g_strdup_printf("%s wants %s", path, method);
-    char *body = emesh_json_error(EMESH_E_INVALID, text, &len);
-    soup_message_headers_replace(soup_server_message_get_response_headers(request->msg), "Allow",
-                                 method);
-    emesh_request_answer(request, 405, "application/json", body, len);
-    *answered = true;
-    return false;
-}
-
 static void
 on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTable *query,
            gpointer data)
 {
     emesh_admin_lane *lane = data;
     emesh_admin_request *request = g_object_get_data(G_OBJECT(msg), REQUEST_KEY);
-    static const char command[] = "/v1/command/";
-    bool answered = false;
     (void)server, (void)query;
     request->cookie = 0;
     emesh_conn_enter(request->conn, EMESH_CONN_WORKING);
     if (request->too_large)
         emesh_request_fail(request, EMESH_E_TOO_LARGE, "the body is over the limit of %u bytes",
-                           EMESH_ADMIN_MAX_BODY);
+                           body_most(request));
     else if (lane->draining)
         emesh_request_fail(request, EMESH_E_UNAVAILABLE, "the daemon is stopping");
-    else if (route(request, path, command, true, "POST", &answered))
-        emesh_http_command(request, path + sizeof command - 1);
-    else if (!answered && route(request, path, "/v1/publish", false, "POST", &answered))
-        emesh_http_publish(request);
-    else if (!answered && route(request, path, "/v1/subscribe", false, "GET", &answered))
-        emesh_http_subscribe(request);
-    else if (!answered && route(request, path, "/healthz", false, "GET", &answered))
-        emesh_http_probe(request, false);
-    else if (!answered && route(request, path, "/readyz", false, "GET", &answered))
-        emesh_http_probe(request, true);
-    else if (!answered)
-        emesh_request_fail(request, EMESH_E_NOT_FOUND,
-                           "nothing at '%.100s'; there are POST /v1/command/VERB, POST "
-                           "/v1/publish, GET /v1/subscribe",
-                           path);
+    else
+        emesh_http_route(request, path);
 }
 
 bool

@@ -80,6 +80,38 @@ emesh_command_fail(emesh_command_reply *reply, int32_t code, const char *format,
     reply->end(reply, code, &err);
 }
 
+void
+emesh_command_refuse(emesh_command_reply *reply, const char *argument, const char *format, ...)
+{
+    emesh_error err = { .size = sizeof err, .code = EMESH_E_INVALID };
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(err.text, sizeof err.text, format, ap);
+    va_end(ap);
+    g_strlcpy(err.option, argument, sizeof err.option);
+    reply->end(reply, EMESH_E_INVALID, &err);
+}
+
+const char *
+emesh_command_route(const emesh_command *command, char **path)
+{
+    static const struct {
+        const char *action, *method;
+    } plain[] = { { ".list", "GET" }, { ".create", "POST" }, { ".delete", "DELETE" } };
+    const char *method = command->changes ? "POST" : "GET";
+    const char *end = command->verb + strlen(command->verb);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(plain); i++) {
+        if (!g_str_has_suffix(command->verb, plain[i].action))
+            continue;
+        method = plain[i].method;
+        end -= strlen(plain[i].action);
+        break;
+    }
+    g_autofree char *noun = g_strndup(command->verb, (gsize)(end - command->verb));
+    *path = g_strconcat("/v1/", g_strdelimit(noun, ".", '/'), NULL);
+    return method;
+}
+
 /* Is name one of the words of args ("name partitions?")? */
 static bool
 arg_known(char *const *words, const emesh_attr *arg)
@@ -94,12 +126,13 @@ arg_known(char *const *words, const emesh_attr *arg)
     return false;
 }
 
-/* NULL, or what is wrong. Given. */
+/* NULL, or what is wrong with the argument that is copied out. Given. */
 static char *
-args_wrong(const emesh_command *command, const emesh_attr *args, uint32_t n)
+args_wrong(const emesh_command *command, const emesh_attr *args, uint32_t n, char argument[64])
 {
     g_auto(GStrv) words = g_strsplit(command->args, " ", -1);
     for (uint32_t i = 0; i < n; i++) {
+        g_snprintf(argument, 64, "%.*s", (int)MIN(args[i].name_len, 63u), args[i].name);
         if (!arg_known(words, &args[i]))
             return g_strdup_printf("%s has no argument '%.*s' (it knows: %s)", command->verb,
                                    (int)MIN(args[i].name_len, 40u), args[i].name,
@@ -113,6 +146,7 @@ args_wrong(const emesh_command *command, const emesh_attr *args, uint32_t n)
     for (char **word = words; *word != NULL; word++) {
         if (**word == '\0' || g_str_has_suffix(*word, "?"))
             continue;
+        g_strlcpy(argument, *word, 64);
         if (emesh_command_arg(args, n, *word).len == 0)
             return g_strdup_printf("%s needs the argument '%s'", command->verb, *word);
     }
@@ -129,9 +163,10 @@ emesh_command_run(emesh_daemon *daemon, const char *verb, const emesh_attr *args
                            "there is no command '%.60s' (command.list names all)", verb);
         return;
     }
-    g_autofree char *wrong = args_wrong(command, args, n);
+    char argument[64] = "";
+    g_autofree char *wrong = args_wrong(command, args, n, argument);
     if (wrong != NULL) {
-        emesh_command_fail(reply, EMESH_E_INVALID, "%s", wrong);
+        emesh_command_refuse(reply, argument, "%s", wrong);
         return;
     }
     command->run(daemon, args, n, reply);

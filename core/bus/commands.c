@@ -142,7 +142,7 @@ topic_create(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
     if (emesh_is_closed_topic(name.ptr, name.len))
         emesh_command_fail(reply, EMESH_E_DENIED, "the daemon makes these topics itself");
     else if (!emesh_name_ok(name.ptr, name.len))
-        emesh_command_fail(reply, EMESH_E_INVALID,
+        emesh_command_refuse(reply, "topic",
              "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
     else
         emesh_topic_open_main(emesh_daemon_bus(daemon), name.ptr, name.len, NULL, created,
@@ -196,7 +196,7 @@ topic_delete(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_com
     }
 
     if (!emesh_name_ok(name.ptr, name.len)) {
-        emesh_command_fail(reply, EMESH_E_INVALID,
+        emesh_command_refuse(reply, "topic",
              "a topic name is 1 to 249 bytes of printable ASCII without *, ?, [ and ]");
         return;
     }
@@ -374,12 +374,12 @@ read_who(clients *c, const emesh_attr *args, uint32_t n)
         c->id = strtoull(id, &end, 16);
         if (*id != '\0' && *end == '\0' && c->id != 0)
             return true;
-        emesh_command_fail(c->reply, EMESH_E_INVALID,
+        emesh_command_refuse(c->reply, "id",
                            "id is the hexadecimal number that client.list shows");
         return false;
     }
     if (equals == NULL || equals == where || equals[1] == '\0') {
-        emesh_command_fail(c->reply, EMESH_E_INVALID,
+        emesh_command_refuse(c->reply, "where",
                            "where is NAME=VALUE, as client.list shows it: group=orders, peer=10.0.0.5");
         return false;
     }
@@ -432,7 +432,7 @@ client_redirect(emesh_daemon *daemon, const emesh_attr *args, uint32_t n,
     colon = c->target != NULL ? strrchr(c->target, ':') : NULL;
     if (colon == NULL || colon == c->target || strtoul(colon + 1, &end, 10) - 1 >= 65535 ||
         *end != '\0') {
-        emesh_command_fail(reply, EMESH_E_INVALID, "to is ADDRESS:PORT, IPv6 in brackets");
+        emesh_command_refuse(reply, "to", "to is ADDRESS:PORT, IPv6 in brackets");
         clients_end(c);
         return;
     }

@@ -24,7 +24,7 @@ emesh_command_limit(const emesh_attr *args, uint32_t n, uint64_t *limit,
     *limit = LIMIT;
     if (text == NULL || g_ascii_string_to_unsigned(text, 10, 1, LIMIT_MOST, limit, NULL))
         return true;
-    emesh_command_fail(reply, EMESH_E_INVALID, "limit is a number from 1 to %u", LIMIT_MOST);
+    emesh_command_refuse(reply, "limit", "limit is a number from 1 to %u", LIMIT_MOST);
     return false;
 }
 
@@ -36,7 +36,7 @@ emesh_command_where(const emesh_attr *args, uint32_t n, emesh_command_reply *rep
     emesh_where *where = emesh_where_new(text, &why);
 
     if (where == NULL)
-        emesh_command_fail(reply, EMESH_E_INVALID, "%s", why);
+        emesh_command_refuse(reply, "where", "%s", why);
     return where;
 }
 

@@ -331,7 +331,7 @@ start(emesh_daemon *daemon, const emesh_attr *args, uint32_t n, emesh_command_re
     starting *s;
 
     if (rate != NULL && !g_ascii_string_to_unsigned(rate, 10, 1, RATE_MOST, &spec.rate, NULL)) {
-        emesh_command_fail(reply, EMESH_E_INVALID, "rate is a number of events a second, 1 to %u",
+        emesh_command_refuse(reply, "rate", "rate is a number of events a second, 1 to %u",
                            RATE_MOST);
         return;
     }
