@@ -7,6 +7,7 @@
 #include "preload.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -32,6 +33,7 @@ static notes none, *table = &none;
 static const char *kind = "", *folder = "/", *drop; /* what names end in whose bytes go */
 static uint64_t nth, times = 1, delay_ms;
 static int error;
+static bool kills; /* instead: the process ends there */
 static span spans[FILES];
 static unsigned n_spans;
 
@@ -68,7 +70,8 @@ start(void)
     times = number("NTH_SHIM_TIMES", 1);
     delay_ms = number("NTH_SHIM_DELAY_MS", 0);
     drop = getenv("NTH_SHIM_DROP");
-    error = error_of(name != NULL ? name : "EIO");
+    kills = name != NULL && strcmp(name, "KILL") == 0;
+    error = error_of(name != NULL && !kills ? name : "EIO");
     if (file != NULL)
         table = notes_in(file, sizeof(notes), "EMNTH001");
 }
@@ -103,6 +106,8 @@ fails(const char *call)
     bool fail = meant && delay_ms == 0 && nth != 0;
     table->failed += fail;
     pthread_mutex_unlock(&lock);
+    if (fail && kills) /* where it stands, before the call */
+        raise(SIGKILL);
     if (meant && delay_ms != 0) {
         struct timespec ts = { (time_t)(delay_ms / 1000), (long)(delay_ms % 1000) * 1000000 };
         nanosleep(&ts, NULL);
