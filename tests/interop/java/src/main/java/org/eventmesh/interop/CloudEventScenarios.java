@@ -50,7 +50,7 @@ final class CloudEventScenarios {
         return data;
     }
 
-    private static io.cloudevents.core.v1.CloudEventBuilder event(String topic) {
+    static io.cloudevents.core.v1.CloudEventBuilder event(String topic) {
         return CloudEventBuilder.v1().withId(UUID.randomUUID().toString())
             .withSource(URI.create("/interop")).withType("cloudevents").withSubject(topic)
             .withDataContentType(CONTENT_TYPE);

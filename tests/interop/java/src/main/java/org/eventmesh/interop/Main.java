@@ -10,7 +10,7 @@ import java.util.List;
 
 /**
  * Runs the official SDK against a daemon and speaks TAP: {@code Main HOST PORT [WORD...]} runs the
- * scenarios whose name contains one of the words, or all.
+ * scenarios whose name contains one of the words, or all; with the word --waits those that only wait.
  */
 public final class Main {
 
@@ -19,7 +19,15 @@ public final class Main {
         void run(Mesh mesh) throws Exception;
     }
 
-    record Scenario(String name, Body body) {
+    /** waits: it takes minutes and does next to nothing; run by itself, beside the rest. */
+    record Scenario(String name, Body body, boolean waits) {
+        Scenario(String name, Body body) {
+            this(name, body, false);
+        }
+
+        static Scenario waits(String name, Body body) {
+            return new Scenario(name, body, true);
+        }
     }
 
     public static void main(String[] args) {
@@ -36,14 +44,18 @@ public final class Main {
         GroupScenarios.addTo(all);
         StreamScenarios.addTo(all);
         HttpScenarios.addTo(all);
-        List<Scenario> chosen = all.stream().filter(s -> wanted(s.name(), args)).toList();
+        RequestScenarios.addTo(all);
+        FaultScenarios.addTo(all);
+        List<Scenario> chosen = all.stream().filter(s -> wanted(s, args)).toList();
 
         int failed = 0;
+        Control control = new Control(out);
         out.println("1.." + chosen.size());
         for (int i = 0; i < chosen.size(); i++) {
             Scenario scenario = chosen.get(i);
             long begun = System.nanoTime();
-            Throwable wrong = run(scenario, args[0], Integer.parseInt(args[1]));
+            Throwable wrong = run(scenario, args[0], Integer.parseInt(args[1]),
+                control);
             String line = (i + 1) + " - " + scenario.name();
             if (wrong == null) {
                 out.printf("ok %s%n", line);
@@ -58,8 +70,8 @@ public final class Main {
         System.exit(failed == 0 ? 0 : 1);
     }
 
-    private static Throwable run(Scenario scenario, String host, int port) {
-        try (Mesh mesh = new Mesh(host, port)) {
+    private static Throwable run(Scenario scenario, String host, int port, Control control) {
+        try (Mesh mesh = new Mesh(host, port, control)) {
             scenario.body().run(mesh);
             return null;
         } catch (Throwable wrong) {
@@ -67,12 +79,13 @@ public final class Main {
         }
     }
 
-    private static boolean wanted(String name, String[] args) {
-        if (args.length <= 2) {
-            return true;
+    private static boolean wanted(Scenario scenario, String[] args) {
+        boolean waits = args.length > 2 && args[args.length - 1].equals("--waits");
+        if (args.length <= 2 || waits) {
+            return scenario.waits() == waits;
         }
         for (int i = 2; i < args.length; i++) {
-            if (name.contains(args[i])) {
+            if (scenario.name().contains(args[i])) {
                 return true;
             }
         }

@@ -18,11 +18,17 @@ final class Mesh implements AutoCloseable {
 
     private final String host;
     private final int port;
+    private final Control control;
     private final List<AutoCloseable> open = new ArrayList<>();
 
-    Mesh(String host, int port) {
+    Mesh(String host, int port, Control control) {
         this.host = host;
         this.port = port;
+        this.control = control;
+    }
+
+    Control control() {
+        return control;
     }
 
     static UserAgent agent(String group, String purpose) {
@@ -51,9 +57,18 @@ final class Mesh implements AutoCloseable {
         return client(CloudEvent.class, agent(group, "pub"));
     }
 
+    EventMeshTCPClient<io.openmessaging.api.Message> openMessageClient(String group)
+        throws Exception {
+        return client(io.openmessaging.api.Message.class, agent(group, "pub"));
+    }
+
     /** A client that has said HELLO with purpose sub, and nothing more. */
     EventMeshTCPClient<EventMeshMessage> idleSubscriber(String group) throws Exception {
         return client(EventMeshMessage.class, agent(group, "sub"));
+    }
+
+    EventMeshTCPClient<CloudEvent> idleCloudSubscriber(String group) throws Exception {
+        return client(CloudEvent.class, agent(group, "sub"));
     }
 
     /** A client that listens to one topic and puts what comes into the inbox. */

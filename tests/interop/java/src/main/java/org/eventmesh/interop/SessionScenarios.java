@@ -25,6 +25,8 @@ final class SessionScenarios {
         all.add(new Main.Scenario("tcp-scenario-18 listen with purpose pub",
             SessionScenarios::listenAsPublisher));
         all.add(new Main.Scenario("tcp-scenario-25 close is quick", SessionScenarios::close));
+        all.add(new Main.Scenario("tcp-scenario-30 an OpenMessage client says nothing",
+            SessionScenarios::openMessage));
         all.add(new Main.Scenario("tcp-scenario-28 second listen", SessionScenarios::listenTwice));
     }
 
@@ -121,6 +123,25 @@ final class SessionScenarios {
         }
         Peer peer = mesh.helloPeer("session-close", "sub");
         Check.answer(peer.call(MessageUtils.goodbye()), Command.CLIENT_GOODBYE_RESPONSE, 0);
+    }
+
+    private static void openMessage(Mesh mesh) throws Exception {
+        int before = mesh.control().ctl("client list").size();
+        EventMeshTCPClient<io.openmessaging.api.Message> client =
+            mesh.openMessageClient("session-openmessage");
+        io.openmessaging.api.Message message = new io.openmessaging.api.Message(
+            "session-openmessage", "tag", "x".getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        client.publish(message, 1_000);
+        client.broadcast(message, 1_000);
+        client.rr(message, 1_000);
+        client.asyncRR(message, never -> { }, 1_000);
+        client.registerPubBusiHandler(got -> Optional.empty());
+        client.registerSubBusiHandler(got -> Optional.empty());
+        client.subscribe("session-openmessage", SubscriptionMode.CLUSTERING,
+            SubscriptionType.ASYNC);
+        client.listen();
+        client.unsubscribe();
+        Check.same(before, mesh.control().ctl("client list").size(), "clients of the daemon");
     }
 
     private static void listenTwice(Mesh mesh) throws Exception {
