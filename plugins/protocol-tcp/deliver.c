@@ -159,6 +159,8 @@ static void
 push(call *c, const emesh_delivery *d)
 {
     tcp_session *s = c->s;
+    if (s->pushes.last == 0)
+        s->pushes.last = tcp_seq_first();
     uint64_t count = tcp_ring_add(&s->pushes, d->id);
     uint64_t id;
     if (count == 0) {

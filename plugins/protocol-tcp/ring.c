@@ -5,6 +5,8 @@
 #include "ring.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
 
 #define PROBES 16u /* counts skipped for a place before the ring is made larger */
 
@@ -82,6 +84,19 @@ tcp_ring_free(tcp_ring *r)
 {
     free(r->slots);
     *r = (tcp_ring){ 0 };
+}
+
+uint64_t
+tcp_seq_first(void)
+{
+    uint64_t n = 0;
+    if (getrandom(&n, sizeof n, GRND_NONBLOCK) != (ssize_t)sizeof n) {
+        struct timespec now = { 0, 0 };
+        clock_gettime(CLOCK_REALTIME, &now);
+        n = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        n <<= 17; /* of now, what changes soonest counts */
+    }
+    return (n >> 17) + 1;
 }
 
 size_t

@@ -33,6 +33,9 @@ bool tcp_ring_take(tcp_ring *r, uint64_t count, uint64_t *id);
 void tcp_ring_free(tcp_ring *r);
 
 #define TCP_SEQ_MAX 20u
+/* Where a connection's counts begin: nowhere twice, as clients send late acknowledgements of a former
+ * connection on the next one. */
+uint64_t tcp_seq_first(void);
 /* Writes the seq of count; returns its length. */
 size_t tcp_seq_write(uint64_t count, char out[TCP_SEQ_MAX]);
 /* 0: not one of ours. */
