@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A reload that changes the rule of a topic in use: the store opens it once more, with more partitions
- * perhaps; the new record takes the place of the old one in the register and on each lane. What is open
- * or under way ends on the old one, which is closed behind the last. [main]
+ * A reload that changes the rule of a topic in use: the store opens it once more, with more
+ * partitions perhaps; the new record takes the place of the old one in the register and on each
+ * lane. What is open or under way ends on the old one, which is closed behind the last. [main]
  */
 #include "bus/append.h"
 #include "bus/refresh.h"

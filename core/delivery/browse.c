@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See browse.h. A reader of its own on the lane that owns the group (or the topic's name, by hash); what
- * is to be told to the store is never told inside a call that it made, but in the APPEND phase.
+ * See browse.h. A reader of its own on the lane that owns the group (or the topic's name, by
+ * hash); what is to be told to the store is never told inside a call that it made, but in the
+ * APPEND phase.
  */
 #include "delivery/browse.h"
 #include "delivery/sub.h"
@@ -278,7 +279,8 @@ step(emesh_phased *item)
             return;
         b->close_sent = true;
         if (b->cursor != NULL)
-            b->inst->storage.close(b->cursor, emesh_op_new(b->inst, b->lane->worker, NULL, closed, b));
+            b->inst->storage.close(b->cursor,
+                                   emesh_op_new(b->inst, b->lane->worker, NULL, closed, b));
         else
             browse_free(b);
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading a topic for somebody who is no member: an administrator who browses, a replay of dead letters.
- * Bounded: one bite of records at a time, and the next only when it is asked for. No group moves, unless
- * whoever reads commits.
+ * Reading a topic for somebody who is no member: an administrator who browses, a replay of dead
+ * letters. Bounded: one bite of records at a time, and the next only when it is asked for. No
+ * group moves, unless whoever reads commits.
  */
 #pragma once
 #include "bus/lane.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Moving and forgetting the place of a group: from main to the owner's lane, which closes the reader,
- * to main, where the store does it, and home again.
+ * Moving and forgetting the place of a group: from main to the owner's lane, which closes the
+ * reader, to main, where the store does it, and home again.
  */
 #include "delivery/change.h"
 #include "delivery/sub.h"
@@ -226,8 +226,8 @@ change_run(emesh_job *job)
     } else if (sub == NULL) {
         emesh_change_begin(c);
     } else if (c->forget && sub->consumers->len > 0) {
-        g_autofree char *why = g_strdup_printf("the group has %u members on topic \"%s\"; they must "
-                                               "leave first", sub->consumers->len, c->topic);
+        g_autofree char *why = g_strdup_printf("the group has %u members on topic \"%s\"; they "
+                                               "must leave first", sub->consumers->len, c->topic);
         end(c, EMESH_E_BUSY, why);
     } else if (sub->state == EMESH_SUB_PAUSED) {
         end(c, EMESH_E_UNAVAILABLE, "the store is away");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A group's place in a topic is moved or forgotten. No reader of it may be open meanwhile: the owner's
- * lane closes the one that is, forgets its window, keeps whoever joins waiting, and reads on
- * afterwards. Acknowledgements of before find another epoch.
+ * A group's place in a topic is moved or forgotten. No reader of it may be open meanwhile: the
+ * owner's lane closes the one that is, forgets its window, keeps whoever joins waiting, and reads
+ * on afterwards. Acknowledgements of before find another epoch.
  */
 #pragma once
 #include "delivery/delivery.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * group reset and group delete: what would be repeated or skipped is counted first, and shown; without
- * dry-run it is done then. [main]
+ * group reset and group delete: what would be repeated or skipped is counted first, and shown;
+ * without dry-run it is done then. [main]
  */
 #include "admin/command.h"
 #include "daemon/daemon.h"

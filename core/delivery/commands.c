@@ -183,6 +183,7 @@ typedef struct kept {
     uint64_t lag;
     uint32_t partitions;
     bool known; /* the lag is */
+    uint64_t oldest_ms; /* of what is not settled; 0: unknown, or none */
     emesh_position floor;
 } kept;
 
@@ -208,7 +209,9 @@ send_row(groups *g, const char *group, const char *topic, const char *store, con
     emesh_row_number(row, "members", l != NULL ? l->members : 0);
     if (k != NULL && k->known)
         emesh_row_number(row, "lag", k->lag);
-    if (l != NULL && l->oldest_ms != 0)
+    if (k != NULL && k->oldest_ms != 0)
+        emesh_row_number(row, "oldest-ms", k->oldest_ms);
+    else if (l != NULL && l->oldest_ms != 0)
         emesh_row_number(row, "oldest-ms", l->oldest_ms);
     if (k != NULL && k->partitions == 1)
         emesh_row_number(row, "floor", k->floor.lo);
@@ -262,6 +265,8 @@ partition_row(groups *g, const emesh_listed *listed)
     emesh_row_text(row, "floor", floor, -1);
     if (listed->count != UINT64_MAX)
         emesh_row_number(row, "lag", listed->count);
+    if (listed->stored_ms != 0)
+        emesh_row_number(row, "oldest-ms", listed->stored_ms);
     emesh_row_send(row, g->reply);
 }
 
@@ -320,6 +325,8 @@ listed(void *ctx, GArray *rows)
             k.partitions++;
             k.known &= one->count != UINT64_MAX;
             k.lag += one->count;
+            if (one->stored_ms != 0 && (k.oldest_ms == 0 || one->stored_ms < k.oldest_ms))
+                k.oldest_ms = one->stored_ms;
         }
         send_row(g, first->group, first->topic, first->store->inst->name, &k, live_of(g, first));
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See forget.h. A group without subscriptions has a record: the daemon's own clock, which runs while it
- * is up and is written down each minute, when it became idle. A record goes, durably, before the next
- * SUBSCRIBE of the group is answered. [main]
+ * See forget.h. A group without subscriptions has a record: the daemon's own clock, which runs
+ * while it is up and is written down each minute, when it became idle. A record goes, durably,
+ * before the next SUBSCRIBE of the group is answered. [main]
  */
 #include "delivery/forget.h"
 #include "bus/own-topic.h"
@@ -330,7 +330,8 @@ forgotten(void *ctx, int32_t code, const char *why)
         return;
     }
     if (code != EMESH_E_BUSY) /* busy: somebody came after all */
-        emesh_bus_warn(f->bus, "delivery", "group \"%s\" has no members and could not be forgotten: "
+        emesh_bus_warn(f->bus, "delivery",
+                       "group \"%s\" has no members and could not be forgotten: "
                        "%s; it is tried again", f->group, why != NULL ? why : "refused");
     f->not_before_ns = emesh_worker_now(f->bus->main) + SOON_NS;
     forget_end(f);
@@ -356,8 +357,8 @@ forget_next(emesh_forget *f)
     }
     if (f->at > 0)
         emesh_log_say(f->bus->log, EMESH_LOG_NOTICE, "delivery",
-                      "group \"%s\" had no member for its forget-after: its places in %u topics are "
-                      "forgotten", f->group, f->at);
+                      "group \"%s\" had no member for its forget-after: its places in %u topics "
+                      "are forgotten", f->group, f->at);
     emesh_patterns_forget(f->bus, f->group);
     g_hash_table_remove(f->idle, f->group);
     emesh_state_write(f->bus->state, f->bus->main, SPACE, &gone, 1, sizeof gone, written, f->bus);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The life of groups: one that had no member for forget-after loses its places. What counts is the time
- * while the daemon was up, as it lies on the disk: a restart makes nobody idle, and a clock that is set
- * changes nothing. A group has a member as long as one of its subscriptions is here, on any topic.
+ * The life of groups: one that had no member for forget-after loses its places. What counts is the
+ * time while the daemon was up, as it lies on the disk: a restart makes nobody idle, and a clock
+ * that is set changes nothing. A group has a member as long as one of its subscriptions is here,
+ * on any topic.
  */
 #pragma once
 #include "bus/lane.h"
@@ -14,7 +15,8 @@ emesh_forget *emesh_forget_new(emesh_bus *bus);
 void emesh_forget_free(emesh_forget *forget);
 /* [main] The daemon is ready: groups are looked at from now on. */
 void emesh_forget_start(emesh_forget *forget);
-/* [main] The bus closes: what is to be known next time is written down; nothing is forgotten any more. */
+/* [main] The bus closes: what is to be known next time is written down; nothing is forgotten any
+ * more. */
 void emesh_forget_stop(emesh_forget *forget);
 /* [main] A store came up: groups may be in it that nobody knows. */
 void emesh_forget_look(emesh_forget *forget);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Finding the dead letters of a group, telling two of the same apart from two that are alike, and taking
- * the event out again. See letters.h.
+ * Finding the dead letters of a group, telling two of the same apart from two that are alike, and
+ * taking the event out again. See letters.h.
  */
 #include "delivery/letters.h"
 #include "bus/own-topic.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dead letters as an operator sees them. What is replayed or purged is acknowledged by a group of the
- * daemon's own, EMESH_LETTERS_GROUP, whose place says what is left; no reader of the topic is in its way.
+ * Dead letters as an operator sees them. What is replayed or purged is acknowledged by a group of
+ * the daemon's own, EMESH_LETTERS_GROUP, whose place says what is left; no reader of the topic is
+ * in its way.
  */
 #pragma once
 #include "delivery/browse.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See patterns.h. A pattern lives on its member's lane; between it and main go BEGIN → LISTED, then
- * APPEARED as often as needed, REMEMBER → REMEMBERED, and END → ENDED, behind which main says no more.
+ * See patterns.h. A pattern lives on its member's lane; between it and main go BEGIN → LISTED,
+ * then APPEARED as often as needed, REMEMBER → REMEMBERED, and END → ENDED, behind which main says
+ * no more.
  */
 #include "delivery/patterns.h"
 #include "bus/findings.h"
@@ -285,7 +286,8 @@ add_leaf(emesh_pattern *p, const char *topic, uint32_t kind)
     start.size = sizeof start;
     if (has_leaf(p, topic))
         return;
-    leaf = p->leaves->len < EMESH_PATTERN_TOPICS ? emesh_member_leaf(p->member, topic, &start) : NULL;
+    leaf = p->leaves->len < EMESH_PATTERN_TOPICS ? emesh_member_leaf(p->member, topic, &start)
+                                                 : NULL;
     if (leaf == NULL) {
         g_autofree char *about = g_strdup_printf("group \"%s\", pattern \"%s\"", p->group, p->text);
         emesh_finding_raise(p->bus, "pattern-full", about,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Subscriptions to a pattern of topics: one member for the plugin, and behind it a member (a leaf) for
- * each topic that matches, at most 256. Main knows the patterns and tells of topics that are made later;
- * these start at their first event. That a group subscribes to a pattern is durable: what was made while
- * nobody of it was here starts at its first event too.
+ * Subscriptions to a pattern of topics: one member for the plugin, and behind it a member (a leaf)
+ * for each topic that matches, at most 256. Main knows the patterns and tells of topics that are
+ * made later; these start at their first event. That a group subscribes to a pattern is durable:
+ * what was made while nobody of it was here starts at its first event too.
  */
 #pragma once
 #include "delivery/member.h"

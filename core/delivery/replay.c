@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Replay and purge of dead letters: a browse of what EMESH_LETTERS_GROUP has not done; each letter goes
- * into the inbox of the group that failed, with no attempt counted, and is done with that: in one unit
- * where the store can. So a replay that is cut goes on where it was, and sends none twice. What is
- * buried while it runs is not its business. Begins and ends on main, works on the lane of the browse.
+ * Replay and purge of dead letters: a browse of what EMESH_LETTERS_GROUP has not done; each letter
+ * goes into the inbox of the group that failed, with no attempt counted, and is done with that: in
+ * one unit where the store can. So a replay that is cut goes on where it was, and sends none
+ * twice. What is buried while it runs is not its business. Begins and ends on main, works on the
+ * lane of the browse.
  */
 #include "bus/gather.h"
 #include "bus/own-topic.h"
@@ -158,7 +159,7 @@ write_end(letter_write *w, int32_t code, const char *why)
         if (!w->unit)
             settle(r, &w->item);
     } else if (r->broken == NULL) {
-        r->broken = g_strdup(why != NULL ? why : "the store could not write it, and did not say why");
+        r->broken = g_strdup(why != NULL ? why : "the store could not write it and did not say why");
     }
     emesh_event_unref(w->append.event);
     g_free(w);
@@ -215,7 +216,8 @@ write_to(letter_write *w, emesh_bus_lane *lane, emesh_bus_topic *topic)
         write_end(w, EMESH_E_CLOSED, "the topic goes, or its store");
         return;
     }
-    w->unit = r->each && store == emesh_browse_store(r->browse) && emesh_store_can(store, EMESH_STORE_CAN_UNIT);
+    w->unit = r->each && store == emesh_browse_store(r->browse) &&
+              emesh_store_can(store, EMESH_STORE_CAN_UNIT);
     w->append.topic = topic;
     w->append.level = emesh_store_gives(store, EMESH_LEVEL_SYNCED)
                           ? MAX(topic->level, EMESH_LEVEL_SYNCED)
@@ -321,7 +323,8 @@ must_pause(emesh_replay *r)
         emesh_worker_alarm(worker, &r->pace, r->next_ns);
         return true;
     }
-    r->next_ns = MAX(r->next_ns, now - MIN(now, UINT64_C(100000000))) + UINT64_C(1000000000) / r->rate;
+    r->next_ns = MAX(r->next_ns, now - MIN(now, UINT64_C(100000000)));
+    r->next_ns += UINT64_C(1000000000) / r->rate;
     return false;
 }
 
@@ -400,7 +403,8 @@ opened(void *ctx, emesh_bus_topic *topic, int32_t code, const char *why)
         refuse(r, code, why);
         return;
     }
-    if (before != NULL && __atomic_load_n(&before->state, __ATOMIC_RELAXED) == EMESH_REPLAY_RUNNING) {
+    if (before != NULL &&
+        __atomic_load_n(&before->state, __ATOMIC_RELAXED) == EMESH_REPLAY_RUNNING) {
         refuse(r, EMESH_E_BUSY, "a replay or purge of them is under way");
         return;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See viewer.h. The bite travels as one job, the answer to it as another: the reader stands still while
- * main looks.
+ * See viewer.h. The bite travels as one job, the answer to it as another: the reader stands still
+ * while main looks.
  */
 #include "delivery/viewer.h"
 #include "bus/gather.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A browse for a command: records come to main a bite at a time, conditions are tested, a limit ends it.
+ * A browse for a command: records come to main a bite at a time, conditions are tested, a limit
+ * ends it.
  */
 #pragma once
 #include "delivery/browse.h"

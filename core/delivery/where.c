@@ -107,8 +107,8 @@ emesh_where_new(const char *text, char **why)
         if (**line == '\0')
             continue;
         if (!emesh_attr_name_ok(*line, len)) {
-            *why = g_strdup_printf("\"%.60s\" is no condition; write NAME=VALUE with the name of an "
-                                   "attribute, VALUE may have * and ?", *line);
+            *why = g_strdup_printf("\"%.60s\" is no condition; write NAME=VALUE with the name of "
+                                   "an attribute, VALUE may have * and ?", *line);
             emesh_where_free(where);
             return NULL;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Places of groups moved and forgotten while members come and go. Built twice: over the smallest honest
- * store, whose positions core keeps, and, with MESH_OPTIONS, over the embedded one, which keeps its own.
+ * Places of groups moved and forgotten while members come and go. Built twice: over the smallest
+ * honest store, whose positions core keeps, and, with MESH_OPTIONS, over the embedded one, which
+ * keeps its own.
  */
 #include "bus/topic.h"
 #include "delivery/change.h"
@@ -121,7 +122,8 @@ test_reset_with_a_member(void)
     mesh *m = up(NULL);
     mesh_client *c = mesh_client_new(m, 0);
     mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
-    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0), after = start_at(EMESH_START_AFTER, 6);
+    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0);
+    emesh_start after = start_at(EMESH_START_AFTER, 6);
 
     mesh_publish(c, "t", "a", 10, 50);
     mesh_deliveries(sub, 10);
@@ -148,7 +150,8 @@ test_reset_without_a_member(void)
     mesh *m = up(NULL);
     mesh_client *c = mesh_client_new(m, 0);
     mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, true);
-    emesh_start after = start_at(EMESH_START_AFTER, 2), earliest = start_at(EMESH_START_EARLIEST, 0);
+    emesh_start earliest = start_at(EMESH_START_EARLIEST, 0);
+    emesh_start after = start_at(EMESH_START_AFTER, 2);
 
     mesh_publish(c, "t", "a", 5, 50);
     mesh_deliveries(sub, 5);
