@@ -8,8 +8,8 @@
 
 /* [any] finding: its word, "no-progress"; about: which one, "group \"g\" of topic \"t\"". The same
  * again changes nothing. */
-void emesh_finding_raise(emesh_bus *bus, const char *finding, const char *about,
-                         const char *format, ...) G_GNUC_PRINTF(4, 5);
+void emesh_finding_raise(emesh_bus *bus, const char *finding, const char *about, const char *format,
+                         ...) G_GNUC_PRINTF(4, 5);
 /* [any] It is over, if it was there. */
 void emesh_finding_clear(emesh_bus *bus, const char *finding, const char *about);
 

@@ -17,14 +17,16 @@ emesh_session_who(const emesh_session *s, char out[EMESH_WHO_TEXT])
 }
 
 void
-emesh_note_publish(emesh_bus_lane *lane, const emesh_pending *p, const char *topic,
-                   emesh_code code, int32_t error, const char *words)
+emesh_note_publish(emesh_bus_lane *lane, const emesh_pending *p, const char *topic, emesh_code code,
+                   int32_t error, const char *words)
 {
     char who[EMESH_WHO_TEXT];
     emesh_note note = {
         .code = code,
         .event = p->event,
-        .topic = topic != NULL ? topic : p->topic != NULL ? p->topic->name : NULL,
+        .topic = topic != NULL      ? topic
+                 : p->topic != NULL ? p->topic->name
+                                    : NULL,
         .who = p->session != NULL ? emesh_session_who(p->session, who) : NULL,
         .words = words,
         .more = (uint64_t)error,

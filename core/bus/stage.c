@@ -52,7 +52,8 @@ stage_size(emesh_staged *item, emesh_why *why)
         emesh_event_size(item->event) <= __atomic_load_n(&store->max_event_bytes, __ATOMIC_RELAXED))
         return EMESH_OK;
     *why = (emesh_why){ EMESH_WHY_REFUSED_SIZE,
-                        "the event is larger than max-event of its topic, or than its store takes" };
+                        "the event is larger than max-event of its topic, or than its store "
+                        "takes" };
     return EMESH_E_TOO_LARGE;
 }
 
@@ -69,7 +70,8 @@ stage_level(emesh_staged *item, emesh_why *why)
     if (item->level == EMESH_LEVEL_TOPIC || emesh_store_gives(topic->store, item->level))
         return EMESH_OK;
     *why = (emesh_why){ EMESH_WHY_REFUSED_LEVEL,
-                        "the store of this topic cannot give the durability that the publish asks for" };
+                        "the store of this topic cannot give the durability that the publish "
+                        "asks for" };
     return EMESH_E_UNSUPPORTED;
 }
 

@@ -48,14 +48,16 @@ static const emesh_option daemon_options[] = {
       .help = "Close a connection whose answer is not read for so long." },
     { .name = "journal-size", .type = EMESH_OPT_SIZE, .value = "256MiB", .min = 4 * MIB,
       .max = 64 * GIB,
-      .help = "Most disk space of the decision journal, DATA/core/journal; it grows as it is used." },
+      .help = "Most disk space of the decision journal, DATA/core/journal; it grows as it is "
+              "used." },
     { .name = "journal-sample", .type = EMESH_OPT_INT, .value = "1024", .min = 0, .max = 1 << 30,
-      .help = "One of so many events is journalled at every stage of its way, rounded up to a power "
-              "of two; 0 is none. The same on all daemons, so that they tell of the same events." },
+      .help = "One of so many events is journalled at every stage of its way, rounded up to a "
+              "power of two; 0 is none. The same on all daemons, so that they tell of the same "
+              "events." },
     { .name = "no-progress-after", .type = EMESH_OPT_DURATION, .value = "60s", .min = 0,
       .max = INT64_C(86400) * 1000000000,
-      .help = "A group whose members are ready while events wait and nothing moves for so long is a "
-              "finding; 0 looks for none." },
+      .help = "A group whose members are ready while events wait and nothing moves for so long "
+              "is a finding; 0 looks for none." },
     { .name = "publisher-events", .type = EMESH_OPT_INT, .value = "256", .min = 1, .max = 1000000,
       .help = "Events of one session without acknowledgement at which its publishing is paused." },
     { .name = "publisher-bytes", .type = EMESH_OPT_SIZE, .value = "1MiB", .min = 4 * KIB,

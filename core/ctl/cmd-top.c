@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * top: topics and groups on one screen, again every few seconds. Rates are differences of two
- * answers. Plain ANSI on the alternate screen; the terminal is as it was afterwards, whatever ends it.
+ * answers. Plain ANSI on the alternate screen; the terminal is as it was afterwards, whatever ends
+ * it.
  */
 #include "ctl/output.h"
 
@@ -15,25 +16,25 @@
 #include <unistd.h>
 
 static const ctl_column topics[] = {
-    { "topic", "TOPIC", CTL_TEXT },        { "store", "STORE", CTL_TEXT },
+    { "topic", "TOPIC", CTL_TEXT },          { "store", "STORE", CTL_TEXT },
     { "published-rate", "IN/S", CTL_COUNT }, { "published", "PUBLISHED", CTL_COUNT },
     { "under-way", "UNDER WAY", CTL_COUNT }, { NULL, NULL, CTL_TEXT },
 };
 
 static const ctl_column groups[] = {
-    { "group", "GROUP", CTL_TEXT },          { "topic", "TOPIC", CTL_TEXT },
-    { "members", "MEMBERS", CTL_COUNT },     { "delivered-rate", "OUT/S", CTL_COUNT },
-    { "settled-rate", "ACK/S", CTL_COUNT },  { "lag", "LAG", CTL_COUNT },
-    { "age-ms", "OLDEST", CTL_SPAN },        { "in-flight", "IN FLIGHT", CTL_COUNT },
-    { "waiting", "WAITING", CTL_COUNT },     { "retried-rate", "RETRY/S", CTL_COUNT },
-    { "dead-letters", "DEAD", CTL_COUNT },   { "breakers", "BREAKERS", CTL_COUNT },
-    { "slow", "SLOW", CTL_COUNT },           { NULL, NULL, CTL_TEXT },
+    { "group", "GROUP", CTL_TEXT },         { "topic", "TOPIC", CTL_TEXT },
+    { "members", "MEMBERS", CTL_COUNT },    { "delivered-rate", "OUT/S", CTL_COUNT },
+    { "settled-rate", "ACK/S", CTL_COUNT }, { "lag", "LAG", CTL_COUNT },
+    { "age-ms", "OLDEST", CTL_SPAN },       { "in-flight", "IN FLIGHT", CTL_COUNT },
+    { "waiting", "WAITING", CTL_COUNT },    { "retried-rate", "RETRY/S", CTL_COUNT },
+    { "dead-letters", "DEAD", CTL_COUNT },  { "breakers", "BREAKERS", CTL_COUNT },
+    { "slow", "SLOW", CTL_COUNT },          { NULL, NULL, CTL_TEXT },
 };
 
 static const ctl_column sessions[] = {
-    { "session", "SESSION", CTL_TEXT }, { "state", "STATE", CTL_STATE },
-    { "group", "GROUP", CTL_TEXT },     { "topic", "TOPIC", CTL_TEXT },
-    { "open", "OPEN", CTL_COUNT },      { "credit", "CREDIT", CTL_COUNT },
+    { "session", "SESSION", CTL_TEXT },   { "state", "STATE", CTL_STATE },
+    { "group", "GROUP", CTL_TEXT },       { "topic", "TOPIC", CTL_TEXT },
+    { "open", "OPEN", CTL_COUNT },        { "credit", "CREDIT", CTL_COUNT },
     { "held-ms", "HOLDS FOR", CTL_SPAN }, { NULL, NULL, CTL_TEXT },
 };
 
@@ -105,10 +106,10 @@ heading(GString *out, const ctl *c, JsonArray *rows)
     g_autofree char *refused = ctl_cell(d, &bad, 0);
     gint64 findings = json_object_get_int_member_with_default(d, "findings", 0);
 
-    g_string_append_printf(out, "%s in/s, %s refused/s, %s out/s, %s acked/s, %" G_GINT64_FORMAT
-                                " sessions",
-                           published, refused, delivered, settled,
-                           json_object_get_int_member_with_default(d, "sessions", 0));
+    g_string_append_printf(
+        out, "%s in/s, %s refused/s, %s out/s, %s acked/s, %" G_GINT64_FORMAT " sessions",
+        published, refused, delivered, settled,
+        json_object_get_int_member_with_default(d, "sessions", 0));
     if (findings > 0)
         g_string_append_printf(out, ", %s%" G_GINT64_FORMAT " finding%s%s (eventmeshctl status)",
                                ctl_bold(c->colour), findings, findings == 1 ? "" : "s",

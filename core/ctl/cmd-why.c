@@ -110,8 +110,8 @@ print_group(ctl *c, JsonObject *row)
     g_autofree char *verdict = ctl_field(row, "verdict");
     g_autofree char *text = ctl_field(row, "text");
 
-    fprintf(c->out, "  group %s on %s: %s%s%s, %s\n", *group != '\0' ? group : "(broadcast)",
-            topic, ctl_bold(c->colour), verdict, ctl_plain(c->colour), text);
+    fprintf(c->out, "  group %s on %s: %s%s%s, %s\n", *group != '\0' ? group : "(broadcast)", topic,
+            ctl_bold(c->colour), verdict, ctl_plain(c->colour), text);
 }
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * See check.h. A few hundred subscriptions a look, so that a million of them hold nobody up. Events
- * wait when some are READY, or when the store was asked for records, more were published, and none
- * comes. [owner's lane]
+ * wait when some are READY, or when a store of this daemon alone was asked for records, more were
+ * published, and none comes. [owner's lane]
  */
 #include "delivery/check.h"
 #include "delivery/sub.h"
@@ -32,8 +32,12 @@ events_wait(const emesh_sub *sub)
 {
     uint64_t appended = __atomic_load_n(&sub->topic->appended, __ATOMIC_RELAXED);
 
-    return sub->slots.ready > 0 ||
-           (sub->state == EMESH_SUB_OPEN && sub->asked > 0 && appended > sub->check.appended);
+    if (sub->slots.ready > 0)
+        return true;
+    if (emesh_store_can(sub->store,
+                        EMESH_STORE_CAN_REPLY)) /* a broker: another daemon may have it */
+        return false;
+    return sub->state == EMESH_SUB_OPEN && sub->asked > 0 && appended > sub->check.appended;
 }
 
 static void
@@ -64,13 +68,13 @@ look_at(emesh_sub *sub, uint64_t now)
         return;
     sub->check.told = true;
     emesh_sub_note(sub, NULL, EMESH_WHY_NO_PROGRESS, (now - sub->check.since_ns) / 1000000u, NULL);
-    emesh_sub_finding(sub, "no-progress",
-                      "%u members, some of them ready, and %s, but nothing moved for %" G_GUINT64_FORMAT
-                      " s",
-                      sub->consumers->len,
-                      sub->slots.ready > 0 ? "events wait to be offered"
-                                           : "the store brings nothing of what was published",
-                      (now - sub->check.since_ns) / 1000000000u);
+    emesh_sub_finding(
+        sub, "no-progress",
+        "%u members, some of them ready, and %s, but nothing moved for %" G_GUINT64_FORMAT " s",
+        sub->consumers->len,
+        sub->slots.ready > 0 ? "events wait to be offered"
+                             : "the store brings nothing of what was published",
+        (now - sub->check.since_ns) / 1000000000u);
 }
 
 static void

@@ -9,10 +9,8 @@
 static emesh_note
 about(const emesh_sub *sub, emesh_code code, const char *words)
 {
-    return (emesh_note){ .code = code,
-                         .topic = sub->topic->name,
-                         .group = sub->group,
-                         .words = words };
+    return (
+        emesh_note){ .code = code, .topic = sub->topic->name, .group = sub->group, .words = words };
 }
 
 void
@@ -28,7 +26,8 @@ emesh_slot_note(emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *co
     note.partition = window->name;
     note.attempt = (uint16_t)MIN(slot->attempt, UINT16_MAX);
     note.more = more;
-    if (consumer != NULL) /* what it says of itself does not change, and it is here until it is GONE */
+    if (consumer !=
+        NULL) /* what it says of itself does not change, and it is here until it is GONE */
         note.who = emesh_session_who(consumer->member->session, who);
     emesh_note_down(sub->owner->lane->notes, &note);
 }

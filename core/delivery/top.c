@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The command `top`: one row for the daemon, each topic, each group on a topic, and each session that
- * is slow or down. Counters are since start: who asks twice has rates. [main]
+ * The command `top`: one row for the daemon, each topic, each group on a topic, and each session
+ * that is slow or down. Counters are since start: who asks twice has rates. [main]
  */
 #include "delivery/top.h"
 #include "bus/findings.h"
@@ -34,8 +34,8 @@ typedef struct top_session {
 typedef struct top {
     emesh_bus *bus;
     emesh_command_reply *reply;
-    GHashTable *groups;  /* "topic\ngroup" → top_group */
-    GArray *sessions;    /* top_session */
+    GHashTable *groups; /* "topic\ngroup" → top_group */
+    GArray *sessions;   /* top_session */
     emesh_lane_counts sum;
     uint32_t n_sessions, n_findings;
 } top;
@@ -119,10 +119,10 @@ oldest_stored(const emesh_sub *sub)
 
     for (uint32_t i = 0; i < sub->windows->len; i++) {
         const emesh_window *window = sub->windows->pdata[i];
-        uint64_t stored = window->order.n == 0
-                              ? 0
-                              : emesh_slot_at(&sub->slots, emesh_queue_peek(&window->order))
-                                    ->stored_ms;
+        uint64_t stored =
+            window->order.n == 0
+                ? 0
+                : emesh_slot_at(&sub->slots, emesh_queue_peek(&window->order))->stored_ms;
         if (stored != 0 && (oldest == 0 || stored < oldest))
             oldest = stored;
     }

@@ -112,8 +112,7 @@ live_of(const emesh_why_found *f, uint64_t hash, const char *topic, const char *
 
 /* How a group stands to an event of this place. */
 static void
-verdict_row(emesh_why_found *f, const emesh_listed *place, const emesh_listed *floor,
-            uint64_t hash)
+verdict_row(emesh_why_found *f, const emesh_listed *place, const emesh_listed *floor, uint64_t hash)
 {
     const emesh_why_live *live = live_of(f, hash, floor->topic, floor->group);
     emesh_row_builder *row = row_of("group", f->id, place->source);

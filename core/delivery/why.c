@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * `why`: what became of an event. The journal is read on the pool, stores are asked where events of
- * this id lie and where the groups of their topics stand, lanes whether it is in a window now. [main]
+ * this id lie and where the groups of their topics stand, lanes whether it is in a window now.
+ * [main]
  */
 #include "delivery/why.h"
 #include "bus/note.h"
@@ -144,8 +145,8 @@ look_at_windows(emesh_why_found *f)
         add_hash(f, g_array_index(f->reading->told, emesh_told, i).hash);
     for (uint32_t i = 0; i < f->places->len; i++) {
         const emesh_listed *place = &g_array_index(f->places, emesh_listed, i);
-        add_hash(f, emesh_event_hash_of(place->source, strlen(place->source), f->id,
-                                        strlen(f->id)));
+        add_hash(f,
+                 emesh_event_hash_of(place->source, strlen(place->source), f->id, strlen(f->id)));
     }
     emesh_gather(f->bus, visit, visited, f);
 }
@@ -262,8 +263,11 @@ parse(emesh_why_found *f, const char *since, const char *last)
         return "why needs the id of an event, or a group";
     if (since != NULL && !emesh_time_read(since, strlen(since), &ms))
         return "since is a time like 2025-01-31T08:00:00Z, or milliseconds since 1970";
-    f->query = (emesh_journal_query){ .id = f->id, .source = f->source, .topic = f->topic,
-                                      .group = f->group, .since_us = ms * 1000 };
+    f->query = (emesh_journal_query){ .id = f->id,
+                                      .source = f->source,
+                                      .topic = f->topic,
+                                      .group = f->group,
+                                      .since_us = ms * 1000 };
     if (last != NULL) {
         unsigned long long n = strtoull(last, &end, 10);
         if (*end != '\0' || n < 1 || n > EMESH_TOLD_MOST)

@@ -21,10 +21,10 @@ typedef struct emesh_why_found {
     emesh_job job;
     emesh_reading *reading;
     char *error;
-    GArray *places; /* emesh_listed: where events of this id lie */
-    GArray *floors; /* emesh_listed: groups on their topics */
-    GArray *live;   /* emesh_why_live */
-    GPtrArray *topics; /* whose groups are still to be asked for; borrowed from places */
+    GArray *places;     /* emesh_listed: where events of this id lie */
+    GArray *floors;     /* emesh_listed: groups on their topics */
+    GArray *live;       /* emesh_why_live */
+    GPtrArray *topics;  /* whose groups are still to be asked for; borrowed from places */
     GHashTable *hashes; /* of the events in question, as int64 */
 } emesh_why_found;
 

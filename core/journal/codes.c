@@ -6,8 +6,14 @@
 
 #include <stddef.h>
 
-#define STAGE(code, more, word, sentence) { code, false, EMESH_MORE_##more, word, sentence }
-#define ALWAYS(code, more, word, sentence) { code, true, EMESH_MORE_##more, word, sentence }
+#define STAGE(code, more, word, sentence)                                                          \
+    {                                                                                              \
+        code, false, EMESH_MORE_##more, word, sentence                                             \
+    }
+#define ALWAYS(code, more, word, sentence)                                                         \
+    {                                                                                              \
+        code, true, EMESH_MORE_##more, word, sentence                                              \
+    }
 
 const emesh_code_row emesh_code_rows[] = {
     STAGE(EMESH_WHY_ACCEPTED, NONE, "accepted", "taken from its publisher"),
@@ -50,7 +56,8 @@ const emesh_code_row emesh_code_rows[] = {
     ALWAYS(EMESH_WHY_SUBSCRIBE_REFUSED, ERROR, "subscribe-refused", "a subscription was refused"),
     ALWAYS(EMESH_WHY_SUBSCRIPTION_OVER, ERROR, "subscription-over",
            "a subscription ended for all its members"),
-    ALWAYS(EMESH_WHY_REFUSED_STOPPING, NONE, "refused-stopping", "refused: the daemon was stopping"),
+    ALWAYS(EMESH_WHY_REFUSED_STOPPING, NONE, "refused-stopping",
+           "refused: the daemon was stopping"),
     ALWAYS(EMESH_WHY_REFUSED_REQUEST, ERROR, "refused-request",
            "a request was refused: its ttl, or too many wait for their replies"),
 
@@ -98,8 +105,7 @@ const emesh_code_row emesh_code_rows[] = {
     ALWAYS(EMESH_WHY_GROUP_FORGOTTEN, NONE, "group-forgotten",
            "the group's position is gone: it had no member for too long, or was deleted"),
 
-    ALWAYS(EMESH_WHY_REPLY_DROPPED, NONE, "reply-dropped",
-           "nobody waited for this reply any more"),
+    ALWAYS(EMESH_WHY_REPLY_DROPPED, NONE, "reply-dropped", "nobody waited for this reply any more"),
 
     ALWAYS(EMESH_WHY_NO_PROGRESS, WAIT, "no-progress",
            "members are ready and events wait, but nothing moves"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The decision codes: one for every reason for which an event is refused, dropped, parked, buried or
- * suspected, and for each stage of its way. A code's number lies in journals on disk: it never
+ * The decision codes: one for every reason for which an event is refused, dropped, parked, buried
+ * or suspected, and for each stage of its way. A code's number lies in journals on disk: it never
  * changes, and new ones go behind the last of their hundred. The table in codes.c says the rest;
  * delivery-test-25 walks it, forces each code and looks for its line.
  */

@@ -9,7 +9,7 @@
 
 #define SYNC_NS UINT64_C(1000000000)
 
-#define OF(type, member, pointer) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define OF(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 static void
 work_sync(emesh_job *job) /* pool */

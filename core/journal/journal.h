@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The decision journal: what the daemon decided about events, for `why`. One ring file in
- * DATA/core/, written by every lane into blocks of its own, so that noting a decision takes no lock.
+ * DATA/core/, written by every lane into blocks of its own, so that noting a decision takes no
+ * lock.
  *
  *   codes.h   every reason, with its word: add yours there
  *   journal   the ring and its syncer, one for the daemon
  *   notes     a lane's end: lines collect in it and are written before what they explain is settled
  *   read.h    the other direction
  *
- * Whoever decides calls emesh_note() and goes on; the bus flushes before it hands commits or appends
- * to a store and before it tells a session its results.
+ * Whoever decides calls emesh_note_down() and goes on; the bus flushes before it hands commits or
+ * appends to a store and before it tells a session its results.
  */
 #pragma once
 #include "event/event.h"
@@ -46,24 +47,25 @@ typedef struct emesh_note {
     emesh_code code;
     uint8_t level;
     uint16_t attempt;
-    const emesh_event *event;  /* NULL: about no single one */
-    emesh_position position;   /* of it; of the last one of a range */
-    emesh_position first;      /* with range */
+    const emesh_event *event; /* NULL: about no single one */
+    emesh_position position;  /* of it; of the last one of a range */
+    emesh_position first;     /* with range */
     bool range;
     const char *topic, *group, *partition; /* NULL or "": none */
-    const char *who;           /* instance, session and peer */
-    const char *words;         /* of the subscriber or the store */
-    uint64_t more;             /* what the code's row says; not with range */
+    const char *who;                       /* instance, session and peer */
+    const char *words;                     /* of the subscriber or the store */
+    uint64_t more;                         /* what the code's row says; not with range */
 } emesh_note;
 
-/* [lane] Notes it, sampled or not: the caller has asked emesh_sampled() where the code is a stage. */
+/* [lane] Notes it, sampled or not: the caller has asked emesh_sampled() where the code is a stage.
+ */
 void emesh_note_down(emesh_notes *notes, const emesh_note *note);
 /* [lane] All that is noted so far is in the page cache afterwards, or counted as lost. */
 void emesh_notes_write(emesh_notes *notes);
 
 struct emesh_notes_head { /* what the inline functions look at */
-    uint64_t mask;   /* of a hash: 0 in these bits is sampled; all ones: nothing is */
-    uint32_t n;      /* lines not yet written */
+    uint64_t mask;        /* of a hash: 0 in these bits is sampled; all ones: nothing is */
+    uint32_t n;           /* lines not yet written */
 };
 
 /* [lane] Is every stage of this event told? One load and compare, once the hash is known. */

@@ -2,10 +2,9 @@
  *
  * Lines and the head of the ring, packed and read. Pure. Any thread.
  *
- *   0 u32 checksum · 4 u32 index · 8 u64 time, or key · 16 u16 code, or bytes of the text · 18 u8 kind
- *   19 u8 level, or bytes here · then
- *   DECISION  20 u16 topic, group, partition, who, attempt, words · 32 u64 position hi, lo · 48 u64
- *             hash · 56 u64 more      (RANGE: 48 u64 first hi, lo)
+ *   0 u32 checksum · 4 u32 index · 8 u64 time, or key · 16 u16 code, or bytes of the text · 18 u8
+ * kind 19 u8 level, or bytes here · then DECISION  20 u16 topic, group, partition, who, attempt,
+ * words · 32 u64 position hi, lo · 48 u64 hash · 56 u64 more      (RANGE: 48 u64 first hi, lo)
  *   NAME, EVENT  20 u16 source · 22 u16 place in the text · 24 40 B text
  *   BLOCK     32 u64 number
  */

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#define BUFFER 256u      /* lines */
-#define MOST 48u         /* lines of one note: six names, an id, itself */
-#define TOLD 512u        /* events whose id was told in this block, by hash */
+#define BUFFER 256u /* lines */
+#define MOST 48u    /* lines of one note: six names, an id, itself */
+#define TOLD 512u   /* events whose id was told in this block, by hash */
 
 #define NAME_MAX_BYTES 249u
 #define WHO_MAX 120u
@@ -22,9 +22,9 @@ struct emesh_notes {
     emesh_journal *journal;
     emesh_worker *worker;
     emesh_phased item;
-    emesh_block block;       /* number 0: none yet */
-    uint8_t *lines;          /* BUFFER lines; made with the first */
-    GHashTable *names;       /* text → number, of this block */
+    emesh_block block; /* number 0: none yet */
+    uint8_t *lines;    /* BUFFER lines; made with the first */
+    GHashTable *names; /* text → number, of this block */
     uint64_t told[TOLD];
     uint16_t n_names;
 };
@@ -95,8 +95,7 @@ room(emesh_notes *notes)
     }
     if (notes->head.n + MOST > BUFFER)
         emesh_notes_write(notes);
-    if (notes->block.number != 0 &&
-        notes->block.used + notes->head.n + MOST <= EMESH_BLOCK_LINES)
+    if (notes->block.number != 0 && notes->block.used + notes->head.n + MOST <= EMESH_BLOCK_LINES)
         return true;
     emesh_notes_flush(notes);
     leave_block(notes);

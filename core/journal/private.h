@@ -18,11 +18,11 @@ struct emesh_journal {
     uint32_t dirty;              /* atomic: written since the last sync; main knows */
     uint32_t bad;                /* atomic: errno of what failed, told to main */
     emesh_job wake, told, back, work;
-    emesh_alarm sync;            /* [main] */
-    bool syncing, closing;       /* [main] */
+    emesh_alarm sync;                           /* [main] */
+    bool syncing, closing;                      /* [main] */
     void (*failed)(void *ctx, const char *why); /* [main] */
     void *ctx;
-    bool complained;             /* [main] */
+    bool complained; /* [main] */
 };
 
 /* [lane] So many lines were written, or not. */

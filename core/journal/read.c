@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See read.h. A block is read with a dictionary of its own; a line whose names were lost with damaged
- * ones is told without them. Whatever the file holds, memory is bounded by what is asked for.
+ * See read.h. A block is read with a dictionary of its own; a line whose names were lost with
+ * damaged ones is told without them. Whatever the file holds, memory is bounded by what is asked
+ * for.
  */
 #include "journal/read.h"
 #include "event/event.h"
@@ -111,21 +112,26 @@ static void
 take_decision(emesh_reading *r, const dict *d, const emesh_journal_query *query,
               const emesh_line *line, uint64_t order)
 {
-    const dict_event *event =
-        line->hash != 0 ? g_hash_table_lookup(d->events, &line->hash) : NULL;
+    const dict_event *event = line->hash != 0 ? g_hash_table_lookup(d->events, &line->hash) : NULL;
     const char *source = event != NULL ? name(d, event->source) : NULL;
     bool range = line->kind == EMESH_LINE_RANGE;
     emesh_told told = {
-        .time_us = line->time_us, .order = order, .code = line->code, .attempt = line->attempt,
-        .level = line->level, .range = range, .position = line->position, .first = line->first,
-        .hash = line->hash, .more = line->more,
+        .time_us = line->time_us,
+        .order = order,
+        .code = line->code,
+        .attempt = line->attempt,
+        .level = line->level,
+        .range = range,
+        .position = line->position,
+        .first = line->first,
+        .hash = line->hash,
+        .more = line->more,
     };
 
     if (line->time_us < query->since_us || !is(query->topic, name(d, line->topic)) ||
         !is(query->group, name(d, line->group)))
         return;
-    if (query->id != NULL && !range && event == NULL &&
-        (d->wanted == 0 || d->wanted != line->hash))
+    if (query->id != NULL && !range && event == NULL && (d->wanted == 0 || d->wanted != line->hash))
         return;
     if (query->source != NULL && !range && line->hash != d->wanted && !is(query->source, source))
         return;
@@ -166,8 +172,8 @@ emesh_reading_block(emesh_reading *r, const emesh_journal_query *query, const ui
     d->events = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     d->texts = g_string_chunk_new(4096);
     if (query->id != NULL && query->source != NULL)
-        d->wanted = emesh_event_hash_of(query->source, strlen(query->source), query->id,
-                                        strlen(query->id));
+        d->wanted =
+            emesh_event_hash_of(query->source, strlen(query->source), query->id, strlen(query->id));
     for (uint32_t i = 1; i < lines; i++) {
         emesh_line line;
         if (!emesh_line_read(block + (size_t)i * EMESH_LINE, &line, i, number)) {

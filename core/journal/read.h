@@ -25,11 +25,11 @@ typedef struct emesh_journal_query { /* NULL: any */
 #define EMESH_TOLD_MOST 10000u
 
 typedef struct emesh_reading {
-    GArray *told;        /* emesh_told, by time */
+    GArray *told; /* emesh_told, by time */
     GStringChunk *texts;
     uint64_t lines, damaged; /* read, and not readable */
-    uint64_t oldest_us;  /* of any line; 0: the journal is empty */
-    bool more;           /* older ones that match were left out */
+    uint64_t oldest_us;      /* of any line; 0: the journal is empty */
+    bool more;               /* older ones that match were left out */
 } emesh_reading;
 
 /* With id: decisions about events of this id, and ranges. NULL: error. Given. */

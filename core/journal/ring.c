@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See ring.h. The head page is a hint that makes a start one read; when it is lost, the heads of the
- * blocks say where the ring goes on.
+ * See ring.h. The head page is a hint that makes a start one read; when it is lost, the heads of
+ * the blocks say where the ring goes on.
  */
 #include "journal/ring.h"
 
@@ -13,15 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEFT_MOST 8u                             /* blocks of the last daemon that are looked at */
-#define LEFT_ROOM (EMESH_BLOCK_LINES / 8 * 7)    /* fuller ones are not worth it */
+#define LEFT_MOST 8u                          /* blocks of the last daemon that are looked at */
+#define LEFT_ROOM (EMESH_BLOCK_LINES / 8 * 7) /* fuller ones are not worth it */
 
 struct emesh_ring {
     int fd;
-    uint32_t n;              /* blocks it may have */
-    pthread_mutex_t lock;    /* of what follows */
+    uint32_t n;           /* blocks it may have */
+    pthread_mutex_t lock; /* of what follows */
     emesh_ring_head head;
-    uint8_t *taken;          /* by place */
+    uint8_t *taken; /* by place */
     emesh_block left[LEFT_MOST];
     uint32_t n_left;
 };
@@ -58,8 +58,8 @@ number_at(const emesh_ring *ring, uint32_t place)
                : 0;
 }
 
-/* The head page is lost, or the file is new: the youngest block tells. Numbers begin at the clock, so
- * that one whose block lost its head is not given again, and with it old lines would be new. */
+/* The head page is lost, or the file is new: the youngest block tells. Numbers begin at the clock,
+ * so that one whose block lost its head is not given again, and with it old lines would be new. */
 static void
 look_for_head(emesh_ring *ring, off_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The ring file: which lane writes which block. Taking a block locks (once per 4,096 lines), writing
- * into it does not. The file grows as blocks are used; size is the most.
+ * The ring file: which lane writes which block. Taking a block locks (once per 4,096 lines),
+ * writing into it does not. The file grows as blocks are used; size is the most.
  */
 #pragma once
 #include "journal/line.h"
@@ -10,9 +10,9 @@
 typedef struct emesh_ring emesh_ring;
 
 typedef struct emesh_block { /* a writer's */
-    uint64_t number; /* 0 = none */
+    uint64_t number;         /* 0 = none */
     uint32_t place;
-    uint32_t used;   /* lines written, the head included */
+    uint32_t used; /* lines written, the head included */
 } emesh_block;
 
 /* Opens or makes it. One of a newer major version is renamed. NULL: error. Given. */

@@ -25,7 +25,9 @@ check(const emesh_reading *r, const emesh_journal_query *query)
 {
     for (uint32_t i = 0; i < r->told->len; i++) {
         const emesh_told *t = &g_array_index(r->told, emesh_told, i);
-        const char *texts[] = { t->topic, t->group, t->partition, t->who, t->words, t->source, t->id };
+        const char *texts[] = {
+            t->topic, t->group, t->partition, t->who, t->words, t->source, t->id
+        };
         for (uint32_t k = 0; k < G_N_ELEMENTS(texts); k++)
             g_assert_true(texts[k] == NULL || strlen(texts[k]) < 512);
         g_assert_true(i == 0 || t[-1].time_us <= t->time_us);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The journal: what is noted comes back, over a ring that has wrapped, many starts, tears and rot, a
- * lost head, another size, and a disk that takes nothing.
+ * The journal: what is noted comes back, over a ring that has wrapped, many starts, tears and rot,
+ * a lost head, another size, and a disk that takes nothing.
  */
 #include "journal/private.h"
 #include "journal/read.h"
@@ -32,8 +32,8 @@ begin(world *w, uint32_t blocks)
     w->main = emesh_worker_new_main(&error);
     g_assert_no_error(error);
     w->pool = emesh_pool_new(1);
-    w->journal =
-        emesh_journal_open(w->path, (uint64_t)blocks * EMESH_BLOCK_BYTES, 1, w->main, w->pool, &error);
+    w->journal = emesh_journal_open(w->path, (uint64_t)blocks * EMESH_BLOCK_BYTES, 1, w->main,
+                                    w->pool, &error);
     g_assert_no_error(error);
     w->notes = emesh_notes_new(w->journal, w->main);
 }
@@ -77,7 +77,10 @@ event(const char *source, const char *id)
 {
     const emesh_attr attrs[] = {
         { .name = "id", .name_len = 2, .value = id, .value_len = (uint32_t)strlen(id) },
-        { .name = "source", .name_len = 6, .value = source, .value_len = (uint32_t)strlen(source),
+        { .name = "source",
+          .name_len = 6,
+          .value = source,
+          .value_len = (uint32_t)strlen(source),
           .type = EMESH_ATTR_URI_REF },
         { .name = "type", .name_len = 4, .value = "t", .value_len = 1 },
     };
@@ -93,9 +96,14 @@ note(world *w, const char *id, const char *topic, const char *group, uint64_t mo
 {
     const emesh_event *e = event("/a", id);
 
-    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_PARKED, .event = e, .topic = topic,
-                                             .group = group, .partition = "0", .attempt = 3,
-                                             .position = { 1, 2 }, .more = more });
+    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_PARKED,
+                                             .event = e,
+                                             .topic = topic,
+                                             .group = group,
+                                             .partition = "0",
+                                             .attempt = 3,
+                                             .position = { 1, 2 },
+                                             .more = more });
     emesh_event_unref(e);
 }
 
@@ -128,10 +136,16 @@ test_back(void)
     begin(w, BLOCKS);
     note(w, "same", topic, "g", 7);
     note(w, id, topic, "g", 8);
-    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_REFUSED_STORE, .event = e,
-                                             .topic = "u", .who = "p 1 127.0.0.1", .words = "full" });
-    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_RETENTION, .range = true,
-                                             .topic = "u", .group = "g", .first = { 0, 3 },
+    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_REFUSED_STORE,
+                                             .event = e,
+                                             .topic = "u",
+                                             .who = "p 1 127.0.0.1",
+                                             .words = "full" });
+    emesh_note_down(w->notes, &(emesh_note){ .code = EMESH_WHY_RETENTION,
+                                             .range = true,
+                                             .topic = "u",
+                                             .group = "g",
+                                             .first = { 0, 3 },
                                              .position = { 0, 9 } });
     emesh_notes_write(w->notes);
     r = read_all(w, NULL, NULL, NULL, 0);
@@ -254,7 +268,8 @@ test_torn_and_rotten(void)
     g_assert_cmpuint(r->told->len, ==, 98);
     g_assert_null(at(r, 0)->topic);
     emesh_reading_free(r);
-    damage(w, 0, EMESH_RING_HEAD, 0); /* the head: it goes on behind the youngest block all the same */
+    damage(w, 0, EMESH_RING_HEAD,
+           0); /* the head: it goes on behind the youngest block all the same */
     begin(w, BLOCKS);
     note(w, "same", "t", "g", 1000);
     end(w, false);
@@ -263,7 +278,8 @@ test_torn_and_rotten(void)
     g_assert_cmpuint(at(r, 98)->more, ==, 1000);
     g_assert_cmpstr(at(r, 98)->topic, ==, "t");
     emesh_reading_free(r);
-    damage(w, EMESH_RING_HEAD, EMESH_LINE, 0x55); /* the head of the block: nothing of it is believed */
+    damage(w, EMESH_RING_HEAD, EMESH_LINE,
+           0x55); /* the head of the block: nothing of it is believed */
     r = read_all(w, NULL, NULL, "g", 0);
     g_assert_cmpuint(r->told->len, ==, 0);
     g_assert_cmpuint(r->damaged, ==, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * delivery-test-25: every decision code that is always written is forced, each in a process of its own
- * that is killed with signal 9 as soon as the decision can be seen; then the journal has exactly one
- * line of it. A code without a way to force it fails the walk.
+ * delivery-test-25: every decision code that is always written is forced, each in a process of its
+ * own that is killed with signal 9 as soon as the decision can be seen; then the journal has
+ * exactly one line of it. A code without a way to force it fails the walk.
  */
 #include "bus/append.h"
 #include "bus/findings.h"
@@ -128,7 +128,11 @@ publish_item(world *w, emesh_publish item, const char *topic)
 {
     static const emesh_attr attrs[] = {
         { .name = "id", .name_len = 2, .value = "x", .value_len = 1 },
-        { .name = "source", .name_len = 6, .value = "/s", .value_len = 2, .type = EMESH_ATTR_URI_REF },
+        { .name = "source",
+          .name_len = 6,
+          .value = "/s",
+          .value_len = 2,
+          .type = EMESH_ATTR_URI_REF },
         { .name = "type", .name_len = 4, .value = "t", .value_len = 1 },
     };
     emesh_event_view view = { .size = sizeof view, .attrs = attrs, .n_attrs = 3 };
@@ -190,8 +194,12 @@ static void
 bring(emesh_sub *sub, uint32_t flags, const emesh_event *event)
 {
     const emesh_window *window = sub->windows->pdata[0];
-    emesh_record record = { .event = event, .position = { 0, 77 }, .partition = window->number,
-                            .epoch = window->epoch, .flags = flags, .attempt = 1 };
+    emesh_record record = { .event = event,
+                            .position = { 0, 77 },
+                            .partition = window->number,
+                            .epoch = window->epoch,
+                            .flags = flags,
+                            .attempt = 1 };
 
     emesh_store_service.records(&sub->reader, &record, 1);
 }
@@ -204,10 +212,26 @@ the_store(void)
 
 /* ---- one way for each ---- */
 
-static void refuse_name(world *w) { mesh_publish(w->c, "bad*", "e", 1, 10); }
-static void refuse_size(world *w) { mesh_publish(w->c, "small", "e", 1, 5000); }
-static void refuse_kind(world *w) { publish_item(w, (emesh_publish){ .what = 99 }, "t"); }
-static void refuse_topic(world *w) { mesh_publish(w->c, "nowhere", "e", 1, 10); }
+static void
+refuse_name(world *w)
+{
+    mesh_publish(w->c, "bad*", "e", 1, 10);
+}
+static void
+refuse_size(world *w)
+{
+    mesh_publish(w->c, "small", "e", 1, 5000);
+}
+static void
+refuse_kind(world *w)
+{
+    publish_item(w, (emesh_publish){ .what = 99 }, "t");
+}
+static void
+refuse_topic(world *w)
+{
+    mesh_publish(w->c, "nowhere", "e", 1, 10);
+}
 
 static void
 refuse_level(world *w)
@@ -255,8 +279,16 @@ drop_waiting(world *w, bool away)
     emesh_append_drop_topic(lane, emesh_topic_find(lane, "t", 1), away);
 }
 
-static void drop_deleted(void *ctx) { drop_waiting(ctx, false); }
-static void drop_away(void *ctx) { drop_waiting(ctx, true); }
+static void
+drop_deleted(void *ctx)
+{
+    drop_waiting(ctx, false);
+}
+static void
+drop_away(void *ctx)
+{
+    drop_waiting(ctx, true);
+}
 
 /* The second waits behind the store's window when its topic goes. */
 static void
@@ -271,8 +303,16 @@ waiting(world *w, void (*go)(void *ctx))
     mesh_on_lane(w->m, 0, go, w);
 }
 
-static void refuse_deleted(world *w) { waiting(w, drop_deleted); }
-static void refuse_away(world *w) { waiting(w, drop_away); }
+static void
+refuse_deleted(world *w)
+{
+    waiting(w, drop_deleted);
+}
+static void
+refuse_away(world *w)
+{
+    waiting(w, drop_away);
+}
 
 static void
 refuse_store(world *w)
@@ -305,7 +345,10 @@ publish_newer(void *ctx)
     world *w = ctx;
     emesh_session *s = mesh_session(w->c);
     uint32_t was = s->inst->layout.publish;
-    struct { emesh_publish item; uint64_t more; } newer = { w->item, 1 };
+    struct {
+        emesh_publish item;
+        uint64_t more;
+    } newer = { w->item, 1 };
 
     s->inst->layout.publish = sizeof newer;
     emesh_client_service.publish(s, &newer.item, 1);
@@ -353,8 +396,18 @@ expire(world *w)
     mesh_publish_attr(w->c, "t", "e", "expirytime", "1000");
 }
 
-static void bring_trimmed(world *w, emesh_sub *s) { (void)w; bring(s, EMESH_RECORD_TRIMMED, NULL); }
-static void bring_damaged(world *w, emesh_sub *s) { (void)w; bring(s, EMESH_RECORD_DAMAGED, NULL); }
+static void
+bring_trimmed(world *w, emesh_sub *s)
+{
+    (void)w;
+    bring(s, EMESH_RECORD_TRIMMED, NULL);
+}
+static void
+bring_damaged(world *w, emesh_sub *s)
+{
+    (void)w;
+    bring(s, EMESH_RECORD_DAMAGED, NULL);
+}
 
 static void
 take_by_retention(world *w)
@@ -370,13 +423,18 @@ damage(world *w)
     within(w, bring_damaged);
 }
 
-static void bring_foreign(world *w, emesh_sub *s) { bring(s, EMESH_RECORD_FOREIGN, w->item.event); }
+static void
+bring_foreign(world *w, emesh_sub *s)
+{
+    bring(s, EMESH_RECORD_FOREIGN, w->item.event);
+}
 
 static void
 foreign(world *w)
 {
     publish_item(w, (emesh_publish){ .what = EMESH_PUB_EVENT }, "elsewhere");
-    member(w, w->code == EMESH_WHY_BURIED + EMESH_CAUSE_FOREIGN ? EMESH_SUB_SHARED : EMESH_SUB_EVERY);
+    member(w,
+           w->code == EMESH_WHY_BURIED + EMESH_CAUSE_FOREIGN ? EMESH_SUB_SHARED : EMESH_SUB_EVERY);
     within(w, bring_foreign);
 }
 
@@ -447,10 +505,26 @@ leave_broadcast(world *w)
     mesh_client_close(w->c, EMESH_LEFT_ORDERLY);
 }
 
-static void fail(world *w) { mesh_settle_why(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_RETRY, "no"); }
-static void ignore(world *w) { delivered(w, EMESH_SUB_SHARED); }
-static void reject(world *w) { mesh_settle_why(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_DEAD, "no"); }
-static void unfit(world *w) { mesh_settle(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_UNFIT, 0); }
+static void
+fail(world *w)
+{
+    mesh_settle_why(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_RETRY, "no");
+}
+static void
+ignore(world *w)
+{
+    delivered(w, EMESH_SUB_SHARED);
+}
+static void
+reject(world *w)
+{
+    mesh_settle_why(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_DEAD, "no");
+}
+static void
+unfit(world *w)
+{
+    mesh_settle(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_UNFIT, 0);
+}
 
 static void
 forgotten(void *ctx, int32_t code, const char *why)
@@ -461,8 +535,9 @@ forgotten(void *ctx, int32_t code, const char *why)
 static void
 forget(world *w)
 {
-    emesh_change_spec spec = { .store = the_store(), .topic = "t", .group = "g",
-                               .words = "by the test" };
+    emesh_change_spec spec = {
+        .store = the_store(), .topic = "t", .group = "g", .words = "by the test"
+    };
 
     mesh_unsubscribe(delivered(w, EMESH_SUB_SHARED));
     mesh_client_close(w->c, EMESH_LEFT_ORDERLY);
