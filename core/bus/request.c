@@ -144,6 +144,7 @@ emesh_requests_new(emesh_bus_lane *lane)
 void
 emesh_requests_free(emesh_requests *all)
 {
+    emesh_wheel_end(&all->wheel);
     for (uint32_t i = 0; i < all->n_slabs; i++)
         g_free(all->slabs[i]);
     g_free(all->slabs);

@@ -91,6 +91,13 @@ emesh_wheel_init(emesh_wheel *w, emesh_worker *worker, void (*due)(emesh_wheel_e
 }
 
 void
+emesh_wheel_end(emesh_wheel *w)
+{
+    if (w->alarm.place != 0)
+        emesh_worker_alarm(w->worker, &w->alarm, 0);
+}
+
+void
 emesh_wheel_add(emesh_wheel *w, emesh_wheel_entry *e, uint64_t at_ns)
 {
     uint64_t tick;

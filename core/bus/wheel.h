@@ -29,6 +29,8 @@ typedef struct emesh_wheel {
 /* All [lane]. */
 void emesh_wheel_init(emesh_wheel *wheel, emesh_worker *worker,
                       void (*due)(emesh_wheel_entry *entry));
+/* Nothing is due any more. The worker has stopped; if it is freed already, it has let go itself. */
+void emesh_wheel_end(emesh_wheel *wheel);
 void emesh_wheel_add(emesh_wheel *wheel, emesh_wheel_entry *entry, uint64_t at_ns);
 /* One that is in no wheel is left alone. */
 void emesh_wheel_remove(emesh_wheel *wheel, emesh_wheel_entry *entry);

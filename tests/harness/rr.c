@@ -287,3 +287,14 @@ rr_count(mesh *m, size_t offset)
                                __ATOMIC_RELAXED);
     return sum;
 }
+
+void
+rr_wait_count(mesh *m, size_t offset, uint64_t least)
+{
+    for (uint32_t i = 0; rr_count(m, offset) < least; i++) {
+        g_assert_cmpuint(i, <, 20000);
+        while (g_main_context_iteration(NULL, FALSE))
+            ;
+        g_usleep(1000);
+    }
+}

@@ -38,4 +38,7 @@ void rr_reply_all(mesh_sub *s, uint32_t n);
 int32_t rr_reply_to(mesh_client *c, const char *correlation, const char *address, const char *data);
 /* A number of the mesh's counts, summed over lanes. */
 uint64_t rr_count(mesh *m, size_t offset);
+/* Waits until it is so much; nothing tells of that, so it looks every millisecond. */
+void rr_wait_count(mesh *m, size_t offset, uint64_t least);
+#define RR_WAIT_COUNT(m, name, least) rr_wait_count(m, offsetof(emesh_lane_counts, name), least)
 #define RR_COUNT(m, name) rr_count(m, offsetof(emesh_lane_counts, name))
