@@ -455,8 +455,7 @@ static void
 hold_long(world *w, emesh_sub *sub)
 {
     (void)w;
-    for (uint32_t i = 0; i < 3; i++)
-        emesh_slot_at(&sub->slots, i)->offered_ms -= 11000;
+    emesh_slot_at(&sub->slots, 0)->offered_ms -= 11000; /* the oldest, and no other */
     emesh_sub_touch(sub);
 }
 
