@@ -48,6 +48,7 @@ emesh_store_free(void *data)
     if (store->addresses != NULL)
         g_ptr_array_unref(store->addresses);
     emesh_bus_topic_unref(store->replies);
+    g_free(store->ladder);
     g_free(store);
 }
 

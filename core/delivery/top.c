@@ -135,7 +135,7 @@ see(top *t, const emesh_sub *sub)
     top_group *g;
     uint64_t oldest = oldest_stored(sub);
 
-    if (sub->consumers->len == 0 && sub->slots.used == 0)
+    if (sub->role != NULL || (sub->consumers->len == 0 && sub->slots.used == 0))
         return; /* what its store says of it is enough */
     g = group_of(t, sub->topic->name, sub->group, sub->store->inst->name);
     g->broadcast |= sub->alone;
