@@ -186,6 +186,8 @@ breaker(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot)
 {
     bool was_open = c->probe_ns != 0;
 
+    if (c->has_done && (int32_t)(c->done_epoch - slot->epoch) > 0)
+        return false; /* it has acknowledged what it got later */
     if (c->probe_ns > emesh_worker_now(sub->owner->lane->worker))
         return true; /* offered before it was known */
     if (c->failures == 0)
@@ -208,6 +210,9 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
 
     follow(sub, c, slot, (uint32_t)(now / 1000000u));
     if (done) {
+        if (!c->has_done || (int32_t)(slot->epoch - c->done_epoch) > 0)
+            c->done_epoch = slot->epoch;
+        c->has_done = true;
         c->failures = 0;
         c->failures_differ = false;
         c->probe_ns = c->probe_wait_ns = 0;

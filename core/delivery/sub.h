@@ -83,7 +83,8 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     emesh_credit *credit;      /* the session's: a reference */
     bool sole;                 /* has a suspect event, and gets no other */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
-    bool failures_differ;
+    bool failures_differ, has_done;
+    uint32_t done_epoch;       /* of the youngest offer it has acknowledged */
     emesh_position failed;     /* of the first of them */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;

@@ -169,8 +169,14 @@ class Traffic:
         self.selector = selectors.DefaultSelector()
         self.links = []
         self.delivered = set()
+        self.beat = time.monotonic()
 
     def step(self, seconds=0.01):
+        if time.monotonic() > self.beat + 20:
+            self.beat = time.monotonic()
+            for link in self.links:
+                link.wire.unsent += wire.frame("HEARTBEAT_REQUEST", "beat")
+                link.wire.flush()
         for link in list(self.links):
             if isinstance(link, Publisher):
                 link.fill()

@@ -241,6 +241,25 @@ test_member_that_is_down(void)
     mesh_free(m);
 }
 
+/* Eight fail in a row, but what was offered behind them is acknowledged: the member is not down, and
+ * each counts an attempt. */
+static void
+test_failures_of_one_that_is_well(void)
+{
+    mesh *m = up(RULES, NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 20, false);
+
+    mesh_publish(c, "t", "a", 20, 10);
+    mesh_deliveries(sub, 20);
+    mesh_settle_many(sub, 8, 12, EMESH_SETTLE_DONE);
+    mesh_settle_many(sub, 0, 8, EMESH_SETTLE_RETRY);
+    mesh_deliveries(sub, 28);
+    for (uint32_t i = 20; i < 28; i++)
+        g_assert_cmpuint(mesh_attempt(sub, i), ==, 2);
+    mesh_free(m);
+}
+
 /* More events that fail wherever they go than open a breaker, and good ones behind them: the member is
  * tried with one of the latter, so all of these come, and in the end each of the former is buried. */
 static void
@@ -530,6 +549,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/expired", test_expired);
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
+    g_test_add_func("/fate/failures-of-one-that-is-well", test_failures_of_one_that_is_well);
     g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
     g_test_add_func("/fate/delayed", test_delayed);
