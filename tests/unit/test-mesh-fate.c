@@ -268,7 +268,7 @@ test_poison_stops_nobody(void)
     mesh *m = up(RULES, NULL);
     mesh_client *c = mesh_client_new(m, 0), *admin = mesh_client_new(m, 1);
     mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
-    mesh_sub *letters = mesh_subscribe(admin, "%DLQ%g", "admin", EMESH_SUB_SHARED, 10, true);
+    mesh_sub *letters = mesh_subscribe(admin, MESH_LETTERS, "admin", EMESH_SUB_SHARED, 10, true);
     uint32_t had = 0, good = 0, sent = 0;
     int64_t until = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
 
