@@ -184,7 +184,8 @@ tcp_message_read(tcp_reader *r, const emesh_part *in, const tcp_frame *frame,
         flaw = p->flaw;
     if (flaw != NULL)
         return tcp_reader_refuse(r, EMESH_E_PROTOCOL, flaw);
-    tcp_reader_extra(r);
+    if (r->n_extra > 0)
+        tcp_reader_extra(r);
     /* subject has its place already; the content type comes behind the extensions */
     uint32_t n = p->n;
     TCP_PROPS_CORE_VALUE(p, "subject", &m.topic);

@@ -61,11 +61,12 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return refuse(s, h,
                       "java.lang.Exception: this eventMesh tcp session will be closed, may "
                       "be reboot or version change!");
-    if (!tcp_rate_session(s)) {
+    if (lane->tcp->options.session_rate != 0 && !tcp_rate_session(s)) {
         tcp_publish_flush(s); /* this frame is read again behind those */
         return TCP_WAIT;
     }
-    if (!tcp_rate_take(&lane->tcp->rate_ns, lane->tcp->options.rate, tcp_now(lane)))
+    if (lane->tcp->options.rate != 0 &&
+        !tcp_rate_take(&lane->tcp->rate_ns, lane->tcp->options.rate, tcp_now(lane)))
         return refuse(s, h, "Tps overload, global flow control");
     tcp_flavour flavour = tcp_flavour_of(h, why, sizeof why);
     if (flavour == TCP_FLAVOUR_UNKNOWN)
@@ -84,7 +85,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return refuse(s, h, "out of memory");
     }
     bool request = h->command == TCP_REQUEST_TO_SERVER;
-    tcp_slots_at(&s->publishes, (uint64_t)slot)->flavour = (uint8_t)flavour;
+    s->publishes.all[slot].flavour = (uint8_t)flavour;
     s->asking += request;
     lane->tcp->event->view(event, &view);
     const emesh_attr *topic = TCP_VIEW_ATTR(&view, "subject");
