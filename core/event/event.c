@@ -194,21 +194,31 @@ mix(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
-/* Eight bytes a step, little-endian, the rest padded with zeros; the length tells them apart. */
-static uint64_t
-eat(uint64_t h, const char *p, size_t n)
+static inline uint64_t
+word_at(const char *p)
 {
     uint64_t word;
 
-    h = mix(h, n);
-    for (; n >= sizeof word; n -= sizeof word, p += sizeof word) {
-        memcpy(&word, p, sizeof word);
-        h = mix(h, GUINT64_FROM_LE(word));
+    memcpy(&word, p, sizeof word);
+    return GUINT64_FROM_LE(word);
+}
+
+/* Eight bytes a step, little-endian; the last ones together with some before them, which costs less
+ * than counting. The length tells apart what is alike then. */
+static uint64_t
+eat(uint64_t h, const char *p, size_t n)
+{
+    uint64_t word = n;
+
+    if (n < sizeof word) {
+        for (size_t i = 0; i < n; i++)
+            word = word << 8 | (uint8_t)p[i];
+        return mix(h, word);
     }
-    word = 0;
-    if (n > 0)
-        memcpy(&word, p, n);
-    return mix(h, GUINT64_FROM_LE(word));
+    h ^= n;
+    for (size_t i = 0; i + sizeof word < n; i += sizeof word)
+        h = mix(h, word_at(p + i));
+    return mix(h, word_at(p + n - sizeof word));
 }
 
 uint64_t
