@@ -9,6 +9,7 @@
  *   v1.1  two lives, the second killed: sealed segments with and without rows, one left open; units
  *         over two topics, delayed events, an inbox of which one is done and one was tried
  *   v1.1-cleaned (STORE_GOLDEN_CLEANED=1)  what retention left of three files is in a cleaned one
+ *   v1.2, v1.2-cleaned  the same, written by 1.2
  */
 #include "folder-of.h"
 #include "harness/store-host.h"
@@ -258,7 +259,7 @@ static void
 test_opens(gconstpointer data)
 {
     const opening *o = data;
-    bool held = strcmp(o->version, "v1.1") == 0;
+    bool held = strcmp(o->version, "v1.1") == 0 || strcmp(o->version, "v1.2") == 0;
     g_autofree char *dir = golden(o->version);
     g_autofree char *index = g_build_filename(dir, "index", NULL);
     store_host *h = store_host_new(dir, 1);
@@ -346,6 +347,8 @@ main(int argc, char **argv)
     static const opening openings[] = {
         { "v1", true },    { "v1", false },          { "v1.1", true },
         { "v1.1", false }, { "v1.1-cleaned", true }, { "v1.1-cleaned", false },
+        { "v1.2", true },  { "v1.2", false },        { "v1.2-cleaned", true },
+        { "v1.2-cleaned", false },
     };
     for (guint i = 0; i < G_N_ELEMENTS(openings); i++) {
         g_autofree char *name = g_strdup_printf("/store-test-17/opens-%s%s", openings[i].version,
