@@ -4,7 +4,6 @@
  */
 #include "header.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define SEQ_MAX 1024u
@@ -95,16 +94,19 @@ take_props(tcp_header *h, tcp_json *j)
     return more == 0;
 }
 
+/* Its whole part: a Java client may have written 0.0. */
 static bool
 take_code(tcp_header *h, const tcp_value *v)
 {
-    char text[12] = { 0 };
+    size_t i = v->len > 0 && v->ptr[0] == '-';
+    int64_t code = 0;
     if (v->type == TCP_JSON_NULL)
         return true;
-    if (v->type != TCP_JSON_NUMBER || v->len >= sizeof text)
+    if (v->type != TCP_JSON_NUMBER || v->len > 11)
         return flaw(h, "code is not a number");
-    memcpy(text, v->ptr, v->len);
-    h->code = (int32_t)strtol(text, NULL, 10);
+    for (; i < v->len && v->ptr[i] >= '0' && v->ptr[i] <= '9'; i++)
+        code = code * 10 + (v->ptr[i] - '0');
+    h->code = (int32_t)(v->ptr[0] == '-' ? -code : code);
     return true;
 }
 

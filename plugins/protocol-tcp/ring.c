@@ -117,17 +117,19 @@ tcp_seq_write(uint64_t count, char out[TCP_SEQ_MAX])
 uint64_t
 tcp_seq_read(const char *seq, size_t len)
 {
+    static const int8_t digits[256] = { /* 1 + value */
+        ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8,
+        ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15,
+        ['f'] = 16,
+    };
     uint64_t count = 0;
     if (len < 2 || len > 17 || seq[0] != 's' || seq[1] == '0')
         return 0;
     for (size_t i = 1; i < len; i++) {
-        char c = seq[i];
-        if (c >= '0' && c <= '9')
-            count = count << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            count = count << 4 | (uint64_t)(c - 'a' + 10);
-        else
+        int digit = digits[(uint8_t)seq[i]];
+        if (digit == 0)
             return 0;
+        count = count << 4 | (uint64_t)(digit - 1);
     }
     return count;
 }
