@@ -37,8 +37,8 @@ pick(emesh_sub *sub, const emesh_slot *slot, uint32_t index, const emesh_consume
 
     for (uint32_t i = 0; i < n && (best == NULL || i < LOOK_AT); i++) {
         emesh_consumer *c = sub->consumers->pdata[(sub->turn + i) % n];
-        if (c->open_events < c->window_events && c != emptied && better(c, best, slot) && may_have(sub, c, slot, index) &&
-            emesh_consumer_has_credit(sub, c, now))
+        if (c->open_events < c->window_events && c != emptied && better(c, best, slot) &&
+            may_have(sub, c, slot, index) && emesh_consumer_has_credit(sub, c, now))
             best = c;
     }
     sub->turn = n > 0 ? (sub->turn + 1) % n : 0;
