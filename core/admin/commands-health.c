@@ -129,7 +129,7 @@ beat_run(emesh_job *job)
     emesh_worker_post(emesh_admin_view_of(b->of->daemon)->main, &b->job);
 }
 
-/* Not all have answered: that is the answer. Their letters come home some day, or the process ends. */
+/* Not all have answered: that is the answer. Their letters come home some day, or never. */
 static void
 on_late(emesh_alarm *alarm)
 {

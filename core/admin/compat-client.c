@@ -217,7 +217,8 @@ groups_listed(emesh_admin_request *request, int32_t code, const emesh_error *err
     if (p->groups->len == 0)
         emesh_compat_text(request, g_strdup(""));
     else
-        emesh_compat_run(request, look_into_group, "group.show", "group", p->groups->pdata[0], NULL);
+        emesh_compat_run(request, look_into_group, "group.show", "group", p->groups->pdata[0],
+                         NULL);
 }
 
 void

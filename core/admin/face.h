@@ -168,7 +168,8 @@ void emesh_accept_stop(emesh_admin_lane *lane);
 emesh_admin_conn *emesh_conn_of(SoupServerMessage *msg);
 void emesh_conn_cut(emesh_admin_conn *conn);
 /* A record that lives as long as address, which libsoup keeps as long as the connection. */
-emesh_admin_conn *emesh_admin_conn_new(emesh_admin_lane *lane, GSocket *socket, GSocketAddress *address);
+emesh_admin_conn *emesh_admin_conn_new(emesh_admin_lane *lane, GSocket *socket,
+                                       GSocketAddress *address);
 /* Hands stream to the server. */
 void emesh_conn_serve(emesh_admin_conn *conn, GIOStream *stream, GSocketAddress *address);
 void emesh_conns_forget(emesh_admin_lane *lane);

@@ -187,8 +187,8 @@ emesh_http_subscribed(void *member, int32_t code, const emesh_error *err)
     hup_end(s);
     GSocket *socket = s->request->conn->socket;
     GIOStream *taken = soup_server_message_steal_connection(s->request->msg);
-    s->out = emesh_out_new(taken, socket, s->request->conn->tls, s->lane->context, on_wrote, on_gone,
-                           s);
+    s->out = emesh_out_new(taken, socket, s->request->conn->tls, s->lane->context, on_wrote,
+                           on_gone, s);
     g_clear_pointer(&s->request, emesh_request_unref);
     g_autoptr(GBytes) bytes = g_bytes_new_static(head, sizeof head - 1);
     emesh_out_put(s->out, bytes);
@@ -287,8 +287,8 @@ emesh_http_subscribe(emesh_admin_request *request)
     s->hup = g_socket_create_source(request->conn->socket, G_IO_HUP, NULL);
     g_source_set_callback(s->hup, G_SOURCE_FUNC(on_hup), s, NULL);
     g_source_attach(s->hup, lane->context);
-    s->base.host = emesh_admin_open(lane, request->user, request->conn, request->conn->is_unix
-                                        ? "eventmeshctl subscribe" : "admin subscribe", s);
+    const char *client = request->conn->is_unix ? "eventmeshctl subscribe" : "admin subscribe";
+    s->base.host = emesh_admin_open(lane, request->user, request->conn, client, s);
     if (s->base.host == NULL)
         stream_end(s, EMESH_E_NO_MEMORY, NULL);
 }

@@ -180,7 +180,8 @@ on_chunk(SoupServerMessage *msg, GBytes *chunk, emesh_admin_request *request)
     request->too_large = true;
     request->cookie += len; /* no cookie yet: counts what is thrown away */
     if (request->cookie > FLOOD) {
-        emesh_conn_log(request->conn, EMESH_PEER_FLOOD, "cut, the body of its request does not end");
+        emesh_conn_log(request->conn, EMESH_PEER_FLOOD,
+                       "cut, the body of its request does not end");
         emesh_conn_cut(request->conn);
     }
 }

@@ -127,7 +127,8 @@ parameters(JsonBuilder *b, char *const *words)
         g_autofree char *name = g_strndup(*words, strlen(*words) - optional);
         uint32_t i = known(name);
         if (name[0] != '\0')
-            parameter(b, name, !optional, i < G_N_ELEMENTS(arguments) ? arguments[i].type : "string",
+            parameter(b, name, !optional,
+                      i < G_N_ELEMENTS(arguments) ? arguments[i].type : "string",
                       i < G_N_ELEMENTS(arguments) ? arguments[i].help : NULL);
     }
     json_builder_end_array(b);
