@@ -9,6 +9,7 @@
 #include "bus/request.h"
 #include "bus/store.h"
 #include "daemon/log.h"
+#include "delivery/adopt.h"
 #include "delivery/delivery.h"
 #include "delivery/forget.h"
 #include "delivery/letters.h"
@@ -52,6 +53,7 @@ emesh_bus_new(emesh_worker *main, emesh_worker *const *workers, uint32_t n_worke
     bus->topics = g_hash_table_new(g_str_hash, g_str_equal);
     bus->unanswered = g_ptr_array_new_with_free_func((GDestroyNotify)emesh_bus_topic_unref);
     bus->patterns = g_ptr_array_new();
+    bus->pushers = g_ptr_array_new();
     bus->retired = g_ptr_array_new();
     bus->forget = emesh_forget_new(bus);
     bus->replays = g_ptr_array_new_with_free_func(emesh_replay_free);
@@ -77,6 +79,7 @@ emesh_bus_free(emesh_bus *bus)
     g_ptr_array_unref(bus->unanswered);
     emesh_forget_free(bus->forget);
     g_ptr_array_unref(bus->patterns);
+    g_ptr_array_unref(bus->pushers);
     g_ptr_array_unref(bus->retired);
     g_ptr_array_unref(bus->replays);
     g_hash_table_unref(bus->opening);
@@ -119,6 +122,7 @@ const emesh_client_api emesh_client_service = {
     .window = emesh_member_window,
     .settle = emesh_member_settle,
     .command = emesh_session_command,
+    .refuse = emesh_adopt_refuse,
 };
 
 const emesh_store_api emesh_store_service = {

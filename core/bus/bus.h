@@ -36,6 +36,7 @@ struct emesh_bus {
     GPtrArray *unanswered;        /* [main] closed ones with appends their store never answered */
     struct emesh_forget *forget;  /* groups without members */
     GPtrArray *patterns;          /* [main] emesh_pattern: subscriptions to patterns of topics */
+    GPtrArray *pushers;           /* [main] emesh_inst that can push to URLs (delivery/adopt.h) */
     GPtrArray *retired;           /* [main] topics that a reload replaced (refresh.c) */
     GPtrArray *replays;           /* [main] emesh_replay of dead letters: those under way, and the last */
     GHashTable *opening;          /* [main] name → topics on their way into it */

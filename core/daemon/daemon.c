@@ -4,6 +4,7 @@
  */
 #include "bus/findings.h"
 #include "daemon/private.h"
+#include "delivery/adopt.h"
 #include "event/event.h"
 #include "plugin/metrics.h"
 
@@ -60,6 +61,8 @@ state_changed(void *ctx, emesh_inst *inst)
 {
     emesh_daemon *daemon = ctx;
 
+    if (daemon->bus != NULL)
+        emesh_bus_inst_changed(daemon->bus, inst);
     if (inst->state == EMESH_INST_FAILED)
         emesh_log_say(daemon->log, EMESH_LOG_ERROR, inst->name, "%s: %s",
                       daemon->ready ? "failed, the others go on" : "failed at start", inst->reason);

@@ -10,6 +10,7 @@
 #include "delivery/member.h"
 #include "config/pattern.h"
 #include "bus/note.h"
+#include "delivery/adopt.h"
 #include "delivery/patterns.h"
 #include "delivery/sub.h"
 #include "event/event.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define REASON_MAX 256u
+#define PUSH_TO_MAX 2048u
 #define MAX_MEMBERS 4096u /* 12 bits of a delivery id */
 
 void
@@ -26,6 +28,8 @@ emesh_member_free(emesh_member *m)
 
     if (m->parent != NULL)
         emesh_pattern_lost(m);
+    if (m->adopted)
+        emesh_adopt_lost(m);
     emesh_worker_unphase(session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
     for (uint32_t i = 0; i < m->n_items; i++)
         emesh_event_unref(m->items[i].event);
@@ -119,12 +123,14 @@ emesh_member_answer(emesh_member *m, int32_t code, const char *why)
         g_free(m->answer_text);
         m->answer_text = g_strdup(why);
     }
+    if (m->adopted)
+        emesh_adopt_answered(m, code, why);
     emesh_member_call(m);
 }
 
 /* Refused before anybody owned it. */
-static void
-refused(emesh_member *m, int32_t code, const char *why)
+void
+emesh_member_refused(emesh_member *m, int32_t code, const char *why)
 {
     char who[EMESH_WHO_TEXT];
     emesh_note note = { .code = EMESH_WHY_SUBSCRIBE_REFUSED,
@@ -158,13 +164,14 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
         return;
     }
     if (topic == NULL) {
-        refused(m, code, why);
+        emesh_member_refused(m, code, why);
         return;
     }
     if (m->parent != NULL && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY))
         m->start.kind = EMESH_START_STORED; /* of a topic that is new, its end is its beginning */
     if (m->start.kind > EMESH_START_LATEST && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
-        refused(m, EMESH_E_UNSUPPORTED, "the store of this topic can only read from the end");
+        emesh_member_refused(m, EMESH_E_UNSUPPORTED,
+                             "the store of this topic can only read from the end");
         return;
     }
     m->topic = emesh_bus_topic_ref(topic);
@@ -223,8 +230,8 @@ refuse(const emesh_bus_lane *lane, const emesh_subscribe *spec, int32_t *code)
         return "unknown mode of subscription";
     if (spec->filter.len > 0)
         return "this daemon does not filter yet";
-    if (spec->push_to.len > 0)
-        return "no running instance pushes to URLs";
+    if (spec->push_to.len > PUSH_TO_MAX)
+        return "a URL to push to is at most 2,048 bytes";
     *code = EMESH_OK;
     return NULL;
 }
@@ -298,6 +305,37 @@ emesh_member_leaf(emesh_member *parent, const char *topic, const emesh_start *st
 }
 
 emesh_member *
+emesh_member_make(emesh_session *session, const emesh_subscribe *spec, void *ctx)
+{
+    emesh_member *m = g_new0(emesh_member, 1);
+
+    if (!enter(session, m)) {
+        g_free(m);
+        return NULL;
+    }
+    m->ctx = ctx;
+    m->topic_name = g_strndup(spec->topic.ptr, MIN(spec->topic.len, 249u));
+    m->group = g_strndup(spec->group.ptr, MIN(spec->group.len, 249u));
+    m->mode = spec->mode;
+    m->flags = spec->flags;
+    m->ack_timeout_ns = spec->ack_timeout_ns;
+    m->window_events = spec->window_events;
+    m->window_bytes = spec->window_bytes != 0 ? spec->window_bytes : UINT64_MAX;
+    if (spec->start != NULL)
+        memcpy(&m->start, spec->start, MIN(spec->start->size, sizeof m->start));
+    return m;
+}
+
+void
+emesh_member_start(emesh_member *m)
+{
+    if ((m->flags & EMESH_SUB_PATTERN) != 0)
+        emesh_pattern_begin(m);
+    else
+        find_topic(m);
+}
+
+emesh_member *
 emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, void *ctx)
 {
     emesh_subscribe spec = { 0 };
@@ -306,33 +344,16 @@ emesh_member_subscribe(emesh_session *session, const emesh_subscribe *given, voi
     int32_t code;
 
     memcpy(&spec, given, MIN(given->size, sizeof spec));
-    if (session->closed)
+    m = session->closed ? NULL : emesh_member_make(session, &spec, ctx);
+    if (m == NULL)
         return NULL;
-    m = g_new0(emesh_member, 1);
-    if (!enter(session, m)) {
-        g_free(m);
-        return NULL;
-    }
-    m->ctx = ctx;
-    m->topic_name = g_strndup(spec.topic.ptr, MIN(spec.topic.len, 249u));
-    m->group = g_strndup(spec.group.ptr, MIN(spec.group.len, 249u));
-    m->mode = spec.mode;
-    m->flags = spec.flags;
-    m->ack_timeout_ns = spec.ack_timeout_ns;
-    m->window_events = spec.window_events;
-    m->window_bytes = spec.window_bytes != 0 ? spec.window_bytes : UINT64_MAX;
-    if (spec.start != NULL)
-        memcpy(&m->start, spec.start, MIN(spec.start->size, sizeof m->start));
     why = refuse(session->lane, &spec, &code);
-    if (why != NULL) {
-        refused(m, code, why);
-        return m;
-    }
-    if ((m->flags & EMESH_SUB_PATTERN) != 0) {
-        emesh_pattern_begin(m);
-        return m;
-    }
-    find_topic(m);
+    if (why != NULL)
+        emesh_member_refused(m, code, why);
+    else if (spec.push_to.len > 0)
+        emesh_adopt_begin(m, &spec);
+    else
+        emesh_member_start(m);
     return m;
 }
 
@@ -344,6 +365,10 @@ emesh_member_leave(emesh_member *m, bool over, uint32_t how)
 
     if (m->pattern != NULL) {
         emesh_pattern_leave(m, over, how);
+        return;
+    }
+    if (m->adopt != NULL && !m->adopted) {
+        emesh_adopt_leave(m);
         return;
     }
     m->left = true;
@@ -389,6 +414,8 @@ emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes)
 {
     member->window_events = events;
     member->window_bytes = bytes != 0 ? bytes : UINT64_MAX;
+    if (member->adopted)
+        emesh_adopt_window(member);
     if (member->pattern != NULL) {
         emesh_pattern_window(member);
         return;
@@ -446,7 +473,7 @@ emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail)
     g_autofree char *why = mail->from;
 
     (void)here;
-    if (m->left)
+    if (m->left || m->ended)
         return;
     emesh_member_answer(m, mail->code, why);
     if (mail->code == EMESH_OK) /* the window may have changed while it joined */

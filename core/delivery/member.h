@@ -43,6 +43,8 @@ struct emesh_member {
     uint32_t n_items, room_items;
     uint32_t unsettled;         /* deliveries the plugin holds */
     struct emesh_pattern *pattern; /* its topic is one: what is behind it (patterns.h) */
+    struct emesh_adopt *adopt;  /* push_to: its other end is another session's (adopt.h) */
+    bool adopted;               /* this end pushes */
     emesh_member *parent;       /* a leaf of a pattern: whose deliveries these are */
     emesh_phased call;
 };

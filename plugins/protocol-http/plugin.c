@@ -144,7 +144,7 @@ static const emesh_need needs[] = {
     EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, timer_end),
     EMESH_NEED(EMESH_EVENT_ID, emesh_event_api, encode),
     EMESH_NEED(EMESH_NET_ID, emesh_net_api, listener),
-    EMESH_NEED(EMESH_CLIENT_ID, emesh_client_api, command),
+    EMESH_NEED(EMESH_CLIENT_ID, emesh_client_api, refuse),
     EMESH_NEED(EMESH_METRICS_ID, emesh_metrics_api, record),
     EMESH_NEED(EMESH_GLIB_ID, emesh_glib_api, adopt),
 };
@@ -152,7 +152,8 @@ static const emesh_need needs[] = {
 static const emesh_component component = {
     .size = sizeof component,
     .option_size = sizeof(emesh_option),
-    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE | EMESH_PROTOCOL_CAN_REQUEST,
+    .claims = EMESH_PROTOCOL_CAN_SUBSCRIBE | EMESH_PROTOCOL_CAN_REQUEST |
+              EMESH_PROTOCOL_CAN_PUSH_HTTP,
     .kind = EMESH_PROTOCOL_KIND,
     .name = "protocol-http",
     .summary = "EventMesh HTTP API, CloudEvents over HTTP, webhooks",

@@ -250,7 +250,7 @@ on_subscribed(http_member *member, int32_t code, const emesh_error *err)
     set_window(p);
 }
 
-static const http_member_ops member_ops = { on_subscribed, on_deliver };
+static const http_actor_ops member_ops = { .subscribed = on_subscribed, .deliver = on_deliver };
 
 static void
 on_opened(http_actor *actor, int32_t code, const emesh_error *err)

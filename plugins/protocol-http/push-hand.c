@@ -48,7 +48,7 @@ tell(http_target *target)
     target->asking = g_ptr_array_new();
     target->n_hooks++;
     for (guint i = 0; i < asking->len; i++)
-        http_try_allowed(asking->pdata[i], !target->refused);
+        http_check_allowed(asking->pdata[i], !target->refused);
     http_target_release(target);
 }
 
@@ -83,7 +83,7 @@ on_timer(void *ctx)
 }
 
 void
-http_hand_ask(http_target *target, http_try *attempt)
+http_hand_ask(http_target *target, http_check *check)
 {
     http_lane *lane = target->push->lane;
     const http_options *o = &lane->http->options;
@@ -91,10 +91,10 @@ http_hand_ask(http_target *target, http_try *attempt)
     http_hand *hand;
 
     if (target->asked || !o->push_handshake || lane->is_draining) {
-        http_try_allowed(attempt, true);
+        http_check_allowed(check, true);
         return;
     }
-    g_ptr_array_add(target->asking, attempt);
+    g_ptr_array_add(target->asking, check);
     if (target->hand != NULL)
         return;
     hand = g_new0(http_hand, 1);

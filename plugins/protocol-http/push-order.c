@@ -26,9 +26,9 @@ struct http_order {
     char *why;      /* appended to that code's text */
 };
 
-struct http_try { /* [lane] of the group */
+struct http_try {     /* [lane] of the group */
+    http_check check; /* first; its URL is that of the items it is about */
     http_order *order;
-    char *url;           /* of the items it is about */
     http_hook *hooks[2]; /* of the group and of its broadcasting twin; references */
     uint32_t waits;
     GPtrArray *fresh; /* names of topics that were not subscribed before, two strings each */
@@ -82,22 +82,6 @@ http_order_free(http_order *o)
     g_free(o);
 }
 
-const char *
-http_url_flaw(const char *url)
-{
-    g_autoptr(GUri) uri = g_uri_parse(url, SOUP_HTTP_URI_FLAGS, NULL);
-
-    if (uri == NULL)
-        return "it is no URL";
-    if (strcmp(g_uri_get_scheme(uri), "http") != 0 && strcmp(g_uri_get_scheme(uri), "https") != 0)
-        return "it is neither http nor https";
-    if (g_uri_get_host(uri) == NULL || *g_uri_get_host(uri) == '\0')
-        return "it names no host";
-    if (g_uri_get_userinfo(uri) != NULL)
-        return "it has a user in it";
-    return NULL;
-}
-
 /* ---- back ---- */
 
 /* [lane] of the request */
@@ -145,7 +129,7 @@ static void
 take_back(http_try *t)
 {
     for (guint i = 0; i + 1 < t->fresh->len; i += 2) {
-        http_hook *hook = http_push_find(t->order->to->push, t->fresh->pdata[i], t->url);
+        http_hook *hook = http_push_find(t->order->to->push, t->fresh->pdata[i], t->check.url);
         http_topic *topic = hook != NULL ? http_hook_topic(hook, t->fresh->pdata[i + 1]) : NULL;
         if (topic != NULL)
             http_hook_unsubscribe(hook, topic);
@@ -166,7 +150,7 @@ try_done(http_try *t)
             http_hook_unref(t->hooks[i]);
     }
     g_ptr_array_unref(t->fresh);
-    g_free(t->url);
+    g_free(t->check.url);
     g_free(t);
     order_done(o);
 }
@@ -193,7 +177,7 @@ subscribe_items(http_try *t, http_hook *hook)
     for (guint n = 0; n < o->items->len; n++) {
         const item *i = &g_array_index(o->items, item, n);
         g_autofree char *group = group_of(o, i->url, i->broadcasting);
-        if (strcmp(i->url, t->url) != 0 || strcmp(group, hook->name) != 0 ||
+        if (strcmp(i->url, t->check.url) != 0 || strcmp(group, hook->name) != 0 ||
             http_hook_topic(hook, i->topic) != NULL)
             continue; /* it keeps its first mode and type */
         t->waits++;
@@ -229,8 +213,8 @@ static void
 open_hook(http_try *t, bool broadcasting)
 {
     http_order *o = t->order;
-    g_autofree char *group = group_of(o, t->url, broadcasting);
-    http_hook *hook = http_push_hook(o->to->push, group, t->url);
+    g_autofree char *group = group_of(o, t->check.url, broadcasting);
+    http_hook *hook = http_push_hook(o->to->push, group, t->check.url);
 
     if (hook == NULL) {
         fail(o, 19, g_strdup(": out of memory"));
@@ -250,20 +234,21 @@ open_hook(http_try *t, bool broadcasting)
     }
 }
 
-void
-http_try_allowed(http_try *t, bool allowed)
+static void
+on_checked(http_check *check, const char *why)
 {
+    http_try *t = (http_try *)check;
     http_order *o = t->order;
     bool kinds[2] = { false, false };
 
-    if (!allowed) {
-        fail(o, 7, g_strdup_printf(" unauthorized webhook URL: %s", t->url));
+    if (why != NULL) {
+        fail(o, 7, g_strdup(why));
         try_done(t);
         return;
     }
     for (guint n = 0; n < o->items->len; n++) {
         const item *i = &g_array_index(o->items, item, n);
-        if (strcmp(i->url, t->url) == 0)
+        if (strcmp(i->url, t->check.url) == 0)
             kinds[i->broadcasting] = true;
     }
     for (int broadcasting = 0; broadcasting < 2; broadcasting++) {
@@ -274,71 +259,16 @@ http_try_allowed(http_try *t, bool allowed)
 }
 
 static void
-ask_target(http_try *t)
-{
-    http_target *target = http_target_get(t->order->to->push, t->url);
-    if (target == NULL) {
-        fail(t->order, 7, g_strdup_printf(" invalid URL: %s", t->url));
-        try_done(t);
-        return;
-    }
-    target->n_hooks++; /* stays while it is asked */
-    http_hand_ask(target, t);
-    http_target_release(target);
-}
-
-/* NULL: none of the addresses is refused. Given. */
-static char *
-guard_says(const http_order *o, const emesh_slice *found, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        g_autofree char *text = g_strndup(found[i].ptr, found[i].len);
-        g_autoptr(GSocketConnectable) at = g_network_address_parse(text, 80, NULL);
-        g_autoptr(GInetAddress) address =
-            at != NULL ? g_inet_address_new_from_string(
-                             g_network_address_get_hostname(G_NETWORK_ADDRESS(at)))
-                       : NULL;
-        char *why = address != NULL ? http_guard_refuses(&o->http->options.guard, address) : NULL;
-        if (why != NULL)
-            return why;
-    }
-    return NULL;
-}
-
-static void
-on_found(void *ctx, int32_t code, const emesh_slice *found, uint32_t n)
-{
-    http_try *t = ctx;
-    g_autofree char *why = NULL;
-
-    if (code != EMESH_OK || n == 0)
-        why = g_strdup("its host is not known");
-    else
-        why = guard_says(t->order, found, n);
-    if (why == NULL) {
-        ask_target(t);
-        return;
-    }
-    fail(t->order, 7, g_strdup_printf(" invalid URL: %s (%s)", t->url, why));
-    try_done(t);
-}
-
-static void
 try_start(http_order *o, const char *url)
 {
     http_try *t = g_new0(http_try, 1);
-    g_autoptr(GUri) uri = g_uri_parse(url, SOUP_HTTP_URI_FLAGS, NULL);
-    const char *host = g_uri_get_host(uri);
-    int port = g_uri_get_port(uri);
-    g_autofree char *address = g_strdup_printf(strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d",
-                                               host, port > 0 ? port : 80);
 
     t->order = o;
-    t->url = g_strdup(url);
+    t->check = (http_check){ on_checked, o->to->push, g_strdup(url) };
     t->fresh = g_ptr_array_new_with_free_func(g_free);
     t->waits = 1;
     o->waits++;
-    o->http->net->resolve(o->to->loop, address, strlen(address), on_found, t);
+    http_check_start(&t->check);
 }
 
 /* ---- there ---- */

@@ -191,7 +191,7 @@ job_over(http_job *job, http_verdict *v)
     else if (!job->timed_out)
         http_target_up(target);
     http_job_end(job, v);
-    if (v->is_gone && hook->group != NULL) {
+    if (v->is_gone && (hook->group != NULL || hook->adopted)) {
         log_gone(target);
         http_hook_drop(hook);
     }

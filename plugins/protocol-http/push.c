@@ -213,8 +213,8 @@ set_windows(http_group *group, const char *topic)
 }
 
 static void topic_subscribed(http_member *member, int32_t code, const emesh_error *err);
-static void topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n);
-static const http_member_ops topic_ops = { topic_subscribed, topic_deliver };
+static const http_actor_ops topic_ops = { .subscribed = topic_subscribed,
+                                          .deliver = http_topic_deliver };
 
 bool
 http_hook_subscribe(http_hook *hook, const char *name, bool sync, http_format format,
@@ -274,7 +274,7 @@ http_hook_unsubscribe(http_hook *hook, http_topic *topic)
     if (group != NULL)
         set_windows(group, topic->name);
     g_free(topic);
-    if (hook->topics->len == 0 && hook->waiting->len == 0)
+    if (hook->topics->len == 0 && hook->waiting->len == 0 && !hook->adopted)
         http_hook_drop(hook);
 }
 
@@ -283,6 +283,8 @@ http_hook_drop(http_hook *hook)
 {
     http_group *group = hook->group;
 
+    if (hook->adopted)
+        http_adopted_end(hook, "the URL wants nothing any more (410)");
     if (group == NULL)
         return;
     hook->group = NULL;
@@ -327,8 +329,8 @@ topic_subscribed(http_member *member, int32_t code, const emesh_error *err)
     http_hook_unref(hook);
 }
 
-static void
-topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n)
+void
+http_topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n)
 {
     http_topic *topic = (http_topic *)member;
     http_hook *hook = topic->hook;
@@ -383,6 +385,7 @@ http_push_drain(http_lane *lane)
         for (guint t = 0; hook->group != NULL && t < hook->topics->len; t++)
             set_windows(hook->group, ((http_topic *)hook->topics->pdata[t])->name);
     }
+    http_adopted_drain(lane->push);
     g_hash_table_iter_init(&iter, lane->push->targets);
     while (g_hash_table_iter_next(&iter, NULL, &target))
         http_target_return(target, 0, "the server is stopping");
@@ -428,6 +431,7 @@ http_push_start(http_lane *lane)
     push->lane = lane;
     push->groups = g_hash_table_new(g_str_hash, g_str_equal);
     push->targets = g_hash_table_new(g_str_hash, g_str_equal);
+    push->adopted = g_ptr_array_new();
     g_queue_init(&push->flying);
     lane->push = push;
     return http_push_client(push);
@@ -450,6 +454,10 @@ http_push_cut(http_lane *lane)
         hook_close(hooks->pdata[i]);
         http_hook_drop(hooks->pdata[i]);
     }
+    while (push->adopted->len > 0) {
+        http_hook *hook = push->adopted->pdata[0];
+        http_adopted_end(hook, "the instance that pushed has stopped");
+    }
     g_hash_table_iter_init(&iter, push->targets);
     while (g_hash_table_iter_next(&iter, NULL, &target))
         http_hand_cut(target);
@@ -467,6 +475,7 @@ http_push_free(http_lane *lane)
     http_push_client_free(push);
     g_hash_table_unref(push->groups);
     g_hash_table_unref(push->targets);
+    g_ptr_array_unref(push->adopted);
     g_free(push);
     lane->push = NULL;
 }

@@ -22,6 +22,13 @@ typedef struct http_hand http_hand; /* push-hand.c */
 typedef struct http_order http_order;
 typedef struct http_try http_try; /* an order, as far as one URL is concerned */
 
+typedef struct http_check http_check;
+struct http_check { /* of a URL: may it be pushed to? (push-check.c) */
+    void (*done)(http_check *check, const char *why); /* NULL: it may */
+    http_push *push;
+    char *url;
+};
+
 typedef enum http_format {                        /* of what is pushed */
                            HTTP_FORMAT_EVENTMESH, /* the form that EventMesh's clients read */
                            HTTP_FORMAT_BINARY,    /* CloudEvents */
@@ -35,6 +42,7 @@ struct http_push {
     GTlsCertificate *certificate; /* shown to targets that ask; NULL: none */
     GHashTable *groups;           /* name → http_group */
     GHashTable *targets;          /* URL → http_target */
+    GPtrArray *adopted;           /* http_hook without group: of push_to (push-adopt.c) */
     GQueue flying;                /* http_job, the oldest first; links inside */
     emesh_timer *timer;           /* of the oldest's deadline */
     uint32_t n_jobs;              /* in all, handshakes as well */
@@ -59,6 +67,8 @@ struct http_hook {    /* counted: its group, its jobs, orders that wait for it *
     uint64_t heard_ns;  /* the last heartbeat or subscription */
     uint32_t refs;
     bool opened;
+    bool adopted; /* its session is another instance's wish, and has one topic */
+    bool allowed; /* the same: its URL was looked at */
 };
 
 struct http_topic {   /* ctx of a member; freed when the mesh calls for it no more */
@@ -83,7 +93,7 @@ struct http_target {
     bool asked;                           /* the handshake is over */
     bool refused;                         /* it named another origin */
     http_hand *hand;                      /* while it lasts */
-    GPtrArray *asking;                    /* http_try that wait for it */
+    GPtrArray *asking;                    /* http_check that wait for it */
 };
 
 struct http_job {
@@ -120,6 +130,7 @@ http_topic *http_hook_topic(const http_hook *hook, const char *topic);
 bool http_hook_subscribe(http_hook *hook, const char *topic, bool sync, http_format format,
                          http_try *attempt);
 void http_hook_unsubscribe(http_hook *hook, http_topic *topic);
+void http_topic_deliver(http_member *member, const emesh_delivery *items, uint32_t n);
 void http_hook_drop(http_hook *hook); /* from its group, with all topics */
 http_hook *http_hook_ref(http_hook *hook);
 void http_hook_unref(http_hook *hook);
@@ -137,12 +148,22 @@ void http_order_set(http_order *o, const char *idc, http_format format);
 /* Sends it on its way; the request is answered when it is back. */
 void http_order_start(http_order *o);
 void http_order_free(http_order *o); /* one that was not started */
-/* NULL: http or https with a host; else what is wrong. */
-const char *http_url_flaw(const char *url);
 /* What an attempt waited for. */
-void http_try_allowed(http_try *t, bool allowed);
 void http_try_opened(http_try *t, http_hook *hook, int32_t code, const char *why);
 void http_try_subscribed(http_try *t, int32_t code, const char *why);
+
+/* ---- push-check.c ---- */
+/* NULL: http or https with a host; else what is wrong. */
+const char *http_url_flaw(const char *url);
+void http_check_start(http_check *check); /* of a URL without flaw; done follows, perhaps at once */
+void http_check_allowed(http_check *check, bool allowed);
+
+/* ---- push-adopt.c: push_to of other instances ---- */
+int32_t http_adopt(emesh_lane *lane, emesh_session *session, emesh_member *member,
+                   const emesh_subscribe *spec, void **ctx);
+/* why: told to the one who asked; NULL: it knows. */
+void http_adopted_end(http_hook *hook, const char *why);
+void http_adopted_drain(http_push *push);
 
 /* ---- push-target.c ---- */
 http_target *http_target_get(http_push *push, const char *url);
@@ -156,8 +177,8 @@ void http_target_up(http_target *target);
 void http_target_unused(http_target *target); /* frees one that nobody has come to use */
 
 /* ---- push-hand.c: CloudEvents' abuse protection ---- */
-/* Asks the target, once, whether it wants to be pushed to; attempt hears. */
-void http_hand_ask(http_target *target, http_try *attempt);
+/* Asks the target, once, whether it wants to be pushed to; check hears. */
+void http_hand_ask(http_target *target, http_check *check);
 void http_hand_cut(http_target *target);
 
 /* ---- push-send.c ---- */

@@ -4,6 +4,7 @@
  * the mesh has no room for waits here, a while. [lane]
  */
 #include "http.h"
+#include "push.h"
 #include "session.h"
 #include <string.h>
 
@@ -410,4 +411,5 @@ const emesh_client_ops http_client = { .size = sizeof http_client,
                                        .room = room,
                                        .subscribed = subscribed,
                                        .deliver = deliver,
-                                       .ask = ask };
+                                       .ask = ask,
+                                       .adopt = http_adopt };

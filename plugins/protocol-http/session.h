@@ -7,25 +7,19 @@
 #include "http.h"
 
 typedef struct http_actor http_actor;
+typedef struct http_actor http_member; /* the same, when it is a subscription */
 typedef struct http_actor_ops {
     void (*opened)(http_actor *actor, int32_t code, const emesh_error *err);
     void (*published)(http_actor *actor, const emesh_published *results, uint32_t n);
     void (*room)(http_actor *actor);
     void (*ask)(http_actor *actor);
-} http_actor_ops;
-
-struct http_actor { /* the first member of each of them */
-    const http_actor_ops *ops;
-};
-
-typedef struct http_member http_member;
-typedef struct http_member_ops {
+    /* of subscriptions; an adopted one is session and subscription at once (push-adopt.c) */
     void (*subscribed)(http_member *member, int32_t code, const emesh_error *err);
     void (*deliver)(http_member *member, const emesh_delivery *items, uint32_t n);
-} http_member_ops;
+} http_actor_ops;
 
-struct http_member { /* the first member of each subscription */
-    const http_member_ops *ops;
+struct http_actor { /* the first member of each session, and of each subscription */
+    const http_actor_ops *ops;
 };
 
 #endif

@@ -198,7 +198,7 @@ on_subscribed(http_member *member, int32_t code, const emesh_error *err)
         stream_end(s, code, http_why(err, "the topic is refused"));
 }
 
-static const http_member_ops member_ops = { on_subscribed, on_deliver };
+static const http_actor_ops member_ops = { .subscribed = on_subscribed, .deliver = on_deliver };
 
 static void
 on_opened(http_actor *actor, int32_t code, const emesh_error *err)

@@ -7,6 +7,7 @@
 #include "harness/mesh.h"
 #include "bus/lane.h"
 #include "daemon/log.h"
+#include "delivery/adopt.h"
 #include "event/event.h"
 
 #include <glib/gstdio.h>
@@ -27,6 +28,8 @@ struct mesh {
     emesh_inst_env env;
     emesh_conf *conf, *store_conf, *driver_conf;
     emesh_inst *store, *driver;
+    emesh_inst *more;         /* mesh_protocol() */
+    emesh_conf *more_conf;
     char *data;
     bool own_data;
     GPtrArray *clients; /* records outlive their sessions: tests look at what they saw */
@@ -58,6 +61,7 @@ struct mesh_sub {
     emesh_member *member;
     bool ack, answered;
     int32_t code;
+    char words[256];
     GArray *seen;
     uint32_t most;
 };
@@ -117,9 +121,10 @@ on_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *e
 {
     mesh_sub *s = member;
 
-    (void)lane, (void)err;
+    (void)lane;
     pthread_mutex_lock(&s->c->lock);
     s->answered = true;
+    g_strlcpy(s->words, err != NULL ? err->text : "", sizeof s->words);
     s->code = code;
     pthread_mutex_unlock(&s->c->lock);
     wake();
@@ -358,6 +363,20 @@ client_free(void *data)
 }
 
 static void
+state_changed(void *ctx, emesh_inst *inst)
+{
+    emesh_bus_inst_changed(((mesh *)ctx)->bus, inst);
+}
+
+emesh_inst *
+mesh_protocol(mesh *m, const emesh_plugin *plugin, const char *name)
+{
+    g_assert_null(m->more);
+    m->more = bring_up(m, plugin, name, NULL, &m->more_conf);
+    return m->more;
+}
+
+static void
 add_services(mesh *m)
 {
     emesh_services_add(m->services, EMESH_LOOP_ID, &emesh_loop_service);
@@ -411,6 +430,7 @@ mesh_new(const emesh_plugin *storage, const char *options, uint32_t workers, con
         .services = m->services, .data_dir = m->data, .node = "test",
         .daemon_id = m->bus->daemon_id, .mesh = m->bus,
         .state = m->state, .log = m->log,
+        .events = { .state_changed = state_changed, .ctx = m },
     };
     for (uint32_t i = 0; i < workers; i++)
         emesh_worker_start(m->workers[i]);
@@ -447,6 +467,8 @@ mesh_free(mesh *m)
         if (!((mesh_client *)m->clients->pdata[i])->closed)
             mesh_client_close(m->clients->pdata[i], EMESH_LEFT_ORDERLY);
     bring_down(m->driver);
+    if (m->more != NULL)
+        bring_down(m->more);
     emesh_bus_close(m->bus, closed, &down);
     mesh_wait(upping_over, &down);
     bring_down(m->store);
@@ -466,6 +488,8 @@ mesh_free(mesh *m)
     emesh_conf_unref(m->conf);
     emesh_conf_unref(m->store_conf);
     emesh_conf_unref(m->driver_conf);
+    if (m->more_conf != NULL)
+        emesh_conf_unref(m->more_conf);
     emesh_log_free(m->log);
     g_ptr_array_unref(m->clients);
     if (m->own_data)
@@ -694,7 +718,7 @@ mesh_asked(mesh_client *c)
 
 typedef struct subscribing {
     mesh_sub *s;
-    const char *topic, *group;
+    const char *topic, *group, *push_to;
     uint32_t mode, window;
 } subscribing;
 
@@ -708,6 +732,8 @@ subscribe_on_lane(void *ctx)
                              .group = { p->group, strlen(p->group) },
                              .window_events = p->window };
 
+    if (p->push_to != NULL)
+        spec.push_to = (emesh_slice){ p->push_to, strlen(p->push_to) };
     p->s->member = emesh_client_service.subscribe(p->s->c->session, &spec, p->s);
 }
 
@@ -723,20 +749,64 @@ is_answered(void *ctx)
     return answered;
 }
 
+static mesh_sub *
+subscribe(mesh_client *c, subscribing *p)
+{
+    mesh_sub *s = g_new0(mesh_sub, 1);
+
+    g_ptr_array_add(c->subs, s);
+    s->c = c;
+    s->seen = g_array_new(FALSE, FALSE, sizeof(seen));
+    p->s = s;
+    return s;
+}
+
 mesh_sub *
 mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                uint32_t window, bool ack)
 {
-    mesh_sub *s = g_new0(mesh_sub, 1);
-    subscribing p = { s, topic, group, mode, window };
+    subscribing p = { .topic = topic, .group = group, .mode = mode, .window = window };
+    mesh_sub *s = subscribe(c, &p);
 
-    g_ptr_array_add(c->subs, s);
-    s->c = c;
     s->ack = ack;
-    s->seen = g_array_new(FALSE, FALSE, sizeof(seen));
     mesh_on_lane(c->m, c->lane, subscribe_on_lane, &p);
     mesh_wait(is_answered, s);
     return s;
+}
+
+mesh_sub *
+mesh_subscribe_to(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+                  const char *url)
+{
+    subscribing p = { .topic = topic, .group = group, .mode = mode, .push_to = url };
+    mesh_sub *s = subscribe(c, &p);
+
+    mesh_on_lane(c->m, c->lane, subscribe_on_lane, &p);
+    mesh_wait(is_answered, s);
+    return s;
+}
+
+char *
+mesh_sub_words(mesh_sub *s)
+{
+    char *words;
+
+    pthread_mutex_lock(&s->c->lock);
+    words = g_strdup(s->words);
+    pthread_mutex_unlock(&s->c->lock);
+    return words;
+}
+
+static bool
+has_code(void *ctx)
+{
+    return mesh_sub_code(ctx) != EMESH_OK;
+}
+
+void
+mesh_sub_ended(mesh_sub *s)
+{
+    mesh_wait(has_code, s);
 }
 
 int32_t

@@ -28,6 +28,9 @@ void mesh_on_lane(mesh *m, uint32_t lane, void (*fn)(void *ctx), void *ctx);
 void mesh_post(mesh *m, uint32_t lane, emesh_job *job);
 void mesh_on_worker(emesh_worker *worker, void (*fn)(void *ctx), void *ctx);
 
+/* One more protocol instance, until the mesh ends. */
+emesh_inst *mesh_protocol(mesh *m, const emesh_plugin *plugin, const char *name);
+
 mesh_client *mesh_client_new(mesh *m, uint32_t lane);
 void mesh_client_close(mesh_client *c, uint32_t how);
 /* For tests that publish by themselves (mesh_on_lane, with this session on the lane of the client):
@@ -59,7 +62,12 @@ uint32_t mesh_asked(mesh_client *c);
 /* Subscribes, to a pattern if topic is one, and waits for the answer. window 0 = paused. ack: settle DONE at once. */
 mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                          uint32_t window, bool ack);
+/* The same with push_to. */
+mesh_sub *mesh_subscribe_to(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+                            const char *url);
 int32_t mesh_sub_code(mesh_sub *s);
+char *mesh_sub_words(mesh_sub *s); /* of the last answer; given */
+void mesh_sub_ended(mesh_sub *s);  /* waits until it is told a code */
 void mesh_unsubscribe(mesh_sub *s);
 /* Subscriptions of the session that are not over yet, also those that left with something open. */
 uint32_t mesh_members(mesh_client *c);
