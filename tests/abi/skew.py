@@ -90,8 +90,8 @@ def sanitizers(commands):
 def using_what_is_new(name, text):
     """The fixture's source, setting new members for topics of these names."""
     old, new = {
-        "store-memory": (".attempt = 1 };", ".attempt = 1,\n.newer = strcmp(c->topic->name, "
-                         "\"newer-record\") == 0 ? 5 : 0 };"),
+        "store-memory": (".attempt = 1,", ".attempt = 1,\n.newer = strcmp(c->topic->name, "
+                         "\"newer-record\") == 0 ? 5 : 0,"),
         "protocol-line": (".cookie = p->seq + 1 };", ".cookie = p->seq + 1,\n.newer = "
                           "memcmp(arg, \"newer-publish \", 14) == 0 ? 5 : 0 };"),
     }[name]
