@@ -15,7 +15,7 @@ typedef struct live { /* one subscription, seen on its lane */
     char *topic, *group;
     const char *store;
     bool broadcast, shown;
-    uint32_t members, in_flight, ready;
+    uint32_t members, breakers, in_flight, ready;
     uint64_t oldest_ms; /* when the oldest event in its windows was stored; 0: none */
     uint64_t delivered, settled, returned;
     uint64_t retried, parked, buried, expired, dropped, custody;
@@ -144,8 +144,11 @@ see(groups *g, const emesh_sub *sub)
         .custody = sub->custody,
     };
 
-    for (uint32_t i = 0; i < sub->consumers->len; i++)
-        l.in_flight += ((emesh_consumer *)sub->consumers->pdata[i])->open_events;
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        const emesh_consumer *c = sub->consumers->pdata[i];
+        l.in_flight += c->open_events;
+        l.breakers += c->probe_ns != 0;
+    }
     g_array_append_val(g->live, l);
 }
 
@@ -207,6 +210,7 @@ send_row(groups *g, const char *group, const char *topic, const char *store, con
                                                           : "clustering",
                    -1);
     emesh_row_number(row, "members", l != NULL ? l->members : 0);
+    emesh_row_number(row, "breakers", l != NULL ? l->breakers : 0);
     if (k != NULL && k->known)
         emesh_row_number(row, "lag", k->lag);
     if (k != NULL && k->oldest_ms != 0)

@@ -105,6 +105,13 @@ undone(emesh_sub *sub, emesh_consumer *c, uint32_t index, const emesh_mail *mail
         emesh_slot_stage(sub, slot, c, EMESH_WHY_RETURNED, 0, error);
         emesh_slot_back(sub, index);
         break;
+    case EMESH_SETTLE_DOWN:
+        emesh_consumer_down(sub, c, slot, mail->a * 1000000u, error);
+        sub->owner->lane->counts.returned++;
+        sub->returned++;
+        emesh_slot_stage(sub, slot, c, EMESH_WHY_NOT_COUNTED, 0, error);
+        emesh_slot_back(sub, index);
+        break;
     case EMESH_SETTLE_DEAD:
         emesh_slot_failed(sub, index, EMESH_CAUSE_REJECTED, error, 0);
         break;

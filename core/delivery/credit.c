@@ -180,6 +180,21 @@ longer(uint64_t wait)
     return wait == 0 ? PROBE_NS : MIN(wait * 2, PROBE_MAX_NS);
 }
 
+void
+emesh_consumer_down(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot, uint64_t wait_ns,
+                    const char *words)
+{
+    bool was_open = c->probe_ns != 0;
+
+    if (wait_ns == 0 && c->probe_ns > emesh_worker_now(sub->owner->lane->worker))
+        return; /* offered before it was known */
+    if (wait_ns == 0)
+        wait_ns = c->probe_wait_ns = longer(c->probe_wait_ns);
+    emesh_consumer_pause(sub, c, wait_ns);
+    if (!was_open)
+        emesh_slot_note(sub, slot, c, EMESH_WHY_MEMBER_DOWN, wait_ns / 1000000u, words);
+}
+
 /* A failed offer of a member that fails whatever it gets. */
 static bool
 breaker(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot)
@@ -197,8 +212,7 @@ breaker(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot)
     c->failures = (uint8_t)MIN(c->failures + 1u, 255u);
     if (!was_open && (c->failures < FAILURES || !c->failures_differ))
         return false;
-    c->probe_wait_ns = longer(c->probe_wait_ns);
-    emesh_consumer_pause(sub, c, c->probe_wait_ns);
+    emesh_consumer_down(sub, c, slot, 0, "it fails whatever it gets");
     return true;
 }
 

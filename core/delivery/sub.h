@@ -236,6 +236,9 @@ bool emesh_consumer_probes(const emesh_sub *sub, const emesh_consumer *consumer)
 /* An offer ended: done or failed. False: the member is at fault, not the event. */
 bool emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *consumer, emesh_slot *slot, bool done);
 void emesh_consumer_pause(emesh_sub *sub, emesh_consumer *consumer, uint64_t wait_ns);
+/* Its breaker opens, or stays open: for wait_ns, 0 = longer each time. */
+void emesh_consumer_down(emesh_sub *sub, emesh_consumer *consumer, const emesh_slot *slot,
+                         uint64_t wait_ns, const char *words);
 void emesh_sub_probe(emesh_alarm *alarm);
 /* fate.c: what becomes of a slot whose offer came back undone. delay_ns: the subscriber's wish */
 void emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char *error,

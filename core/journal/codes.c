@@ -78,6 +78,8 @@ const emesh_code_row emesh_code_rows[] = {
            "the group's inbox cannot be written; tried again"),
     ALWAYS(EMESH_WHY_MEMBER_LEFT, COUNT, "member-left",
            "a broadcasting member went with events it had not acknowledged"),
+    ALWAYS(EMESH_WHY_MEMBER_DOWN, WAIT, "member-down",
+           "its member is down and gets nothing for a while; no attempt was counted"),
     ALWAYS(EMESH_WHY_BURIED, NONE, "buried-failed", "a dead letter: the last attempt failed"),
     ALWAYS(EMESH_WHY_BURIED + 1, NONE, "buried-deadline",
            "a dead letter: not acknowledged in time at the last attempt"),

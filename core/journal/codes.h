@@ -55,6 +55,7 @@ typedef enum emesh_code {
     EMESH_WHY_LETTER_BLOCKED = 207,
     EMESH_WHY_INBOX_BLOCKED = 208,
     EMESH_WHY_MEMBER_LEFT = 209,
+    EMESH_WHY_MEMBER_DOWN = 210,
     EMESH_WHY_BURIED = 220,  /* + emesh_cause */
     EMESH_WHY_DROPPED = 230, /* + emesh_cause: dead letters are off */
 

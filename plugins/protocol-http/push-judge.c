@@ -83,7 +83,7 @@ http_judge(http_verdict *v, uint32_t status, const char *retry_after, int64_t no
     case 502:
     case 503:
     case 504:
-        v->outcome = EMESH_SETTLE_RETURN;
+        v->outcome = EMESH_SETTLE_DOWN;
         v->is_down = true;
         v->wait_ms = http_retry_after_ms(retry_after, now);
         break;
@@ -95,7 +95,7 @@ http_judge(http_verdict *v, uint32_t status, const char *retry_after, int64_t no
 void
 http_judge_none(http_verdict *v, bool timeout, const char *why)
 {
-    *v = (http_verdict){ .outcome = timeout ? EMESH_SETTLE_RETRY : EMESH_SETTLE_RETURN,
+    *v = (http_verdict){ .outcome = timeout ? EMESH_SETTLE_RETRY : EMESH_SETTLE_DOWN,
                          .is_down = !timeout };
     g_strlcpy(v->reason, timeout ? "no answer in time" : why, sizeof v->reason);
 }

@@ -113,13 +113,35 @@ may_start(http_target *target, uint64_t now)
     return true;
 }
 
+static void
+give_back(http_target *target, uint32_t outcome, uint64_t wait_ms, const char *why)
+{
+    http_verdict v = { .outcome = outcome, .wait_ms = wait_ms };
+
+    g_strlcpy(v.reason, why, sizeof v.reason);
+    target->n_hooks++;
+    while (target->ready.head != NULL) {
+        http_job *job = target->ready.head->data;
+        g_queue_unlink(&target->ready, &job->link);
+        http_job_end(job, &v);
+    }
+    http_target_release(target);
+}
+
+void
+http_target_return(http_target *target, uint64_t wait_ms, const char *why)
+{
+    give_back(target, EMESH_SETTLE_RETURN, wait_ms, why);
+}
+
 void
 http_target_pump(http_target *target)
 {
     uint64_t now = http_now(target->push->lane);
 
     if (target->down_until_ns > now) {
-        http_target_return(target, (target->down_until_ns - now) / 1000000 + 1, "it is down");
+        give_back(target, EMESH_SETTLE_DOWN, (target->down_until_ns - now) / 1000000 + 1,
+                  "it is down");
         return;
     }
     target->n_hooks++; /* stays while this runs */
@@ -131,21 +153,6 @@ http_target_pump(http_target *target)
         if (job->format == HTTP_FORMAT_BATCH)
             gather(target, job);
         http_job_start(job);
-    }
-    http_target_release(target);
-}
-
-void
-http_target_return(http_target *target, uint64_t wait_ms, const char *why)
-{
-    http_verdict v = { .outcome = EMESH_SETTLE_RETURN, .wait_ms = wait_ms };
-
-    g_strlcpy(v.reason, why, sizeof v.reason);
-    target->n_hooks++;
-    while (target->ready.head != NULL) {
-        http_job *job = target->ready.head->data;
-        g_queue_unlink(&target->ready, &job->link);
-        http_job_end(job, &v);
     }
     http_target_release(target);
 }

@@ -520,6 +520,11 @@ reject(world *w)
     mesh_settle_why(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_DEAD, "no");
 }
 static void
+down(world *w)
+{
+    mesh_settle(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_DOWN, 60000);
+}
+static void
 unfit(world *w)
 {
     mesh_settle(delivered(w, EMESH_SUB_SHARED), 0, EMESH_SETTLE_UNFIT, 0);
@@ -603,6 +608,7 @@ static const struct {
     { EMESH_WHY_LETTER_BLOCKED, NULL, block_letters },
     { EMESH_WHY_INBOX_BLOCKED, NULL, block_inbox },
     { EMESH_WHY_MEMBER_LEFT, NULL, leave_broadcast },
+    { EMESH_WHY_MEMBER_DOWN, NULL, down },
     { EMESH_WHY_BURIED + EMESH_CAUSE_FAILED, ONCE, fail },
     { EMESH_WHY_BURIED + EMESH_CAUSE_DEADLINE, ONCE "ack-timeout = 50ms\n", ignore },
     { EMESH_WHY_BURIED + EMESH_CAUSE_REJECTED, ONCE, reject },
