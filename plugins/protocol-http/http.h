@@ -55,6 +55,7 @@ struct http_instance {
     const emesh_net_api *net;
     const emesh_client_api *client;
     const emesh_loop_api *loop;
+    const emesh_state_api *state;
     const emesh_glib_api *glib;
     const emesh_metrics_api *metrics;
     http_options options;

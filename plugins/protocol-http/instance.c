@@ -47,6 +47,7 @@ create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out, em
     http->net = host->service(host, EMESH_NET_ID);
     http->client = host->service(host, EMESH_CLIENT_ID);
     http->loop = host->service(host, EMESH_LOOP_ID);
+    http->state = host->service(host, EMESH_STATE_ID);
     http->glib = host->service(host, EMESH_GLIB_ID);
     http->metrics = host->service(host, EMESH_METRICS_ID);
     http->n_lanes = host->n_lanes;
@@ -152,6 +153,7 @@ attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
     }
     __atomic_store_n(&http->lanes[index], lane, __ATOMIC_RELEASE);
     sweep(lane);
+    http_kept_read(lane);
     *out = (emesh_lane *)lane;
     return EMESH_OK;
 }

@@ -142,6 +142,7 @@ static const emesh_option_group groups[] = { { "emesh.listen/1", "" },
 static const emesh_need needs[] = {
     EMESH_NEED(EMESH_CONFIG_ID, emesh_config_api, get),
     EMESH_NEED(EMESH_LOOP_ID, emesh_loop_api, timer_end),
+    EMESH_NEED(EMESH_STATE_ID, emesh_state_api, read),
     EMESH_NEED(EMESH_EVENT_ID, emesh_event_api, encode),
     EMESH_NEED(EMESH_NET_ID, emesh_net_api, listener),
     EMESH_NEED(EMESH_CLIENT_ID, emesh_client_api, refuse),

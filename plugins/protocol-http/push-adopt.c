@@ -131,6 +131,7 @@ hook_new(http_push *push, http_target *target, emesh_session *session, const cha
     hook->name = g_strdup(group);
     hook->topics = g_ptr_array_new();
     hook->waiting = g_ptr_array_new();
+    hook->kept = g_ptr_array_new_with_free_func(http_kept_free);
     hook->refs = 1; /* of the list */
     hook->opened = hook->adopted = true;
     target->n_hooks++;

@@ -43,6 +43,7 @@ http_hook_unref(http_hook *hook)
     http_target_release(hook->target);
     g_ptr_array_unref(hook->topics);
     g_ptr_array_unref(hook->waiting);
+    g_ptr_array_unref(hook->kept);
     g_free(hook->name);
     g_free(hook->idc);
     g_free(hook);
@@ -62,6 +63,8 @@ hook_opened(http_actor *actor, int32_t code, const emesh_error *err)
 {
     http_hook *hook = http_hook_ref((http_hook *)actor);
     hook->opened = code == EMESH_OK;
+    if (code == EMESH_OK)
+        http_kept_subscribe(hook);
     tell_waiting(hook, code, http_why(err, "the session is refused"));
     if (code != EMESH_OK)
         http_hook_drop(hook);
@@ -119,6 +122,7 @@ hook_new(http_group *group, http_target *target)
     hook->name = g_strdup(group->name);
     hook->topics = g_ptr_array_new();
     hook->waiting = g_ptr_array_new();
+    hook->kept = g_ptr_array_new_with_free_func(http_kept_free);
     hook->heard_ns = http_now(lane);
     hook->refs = 1; /* the group's */
     target->n_hooks++;
@@ -267,6 +271,8 @@ http_hook_unsubscribe(http_hook *hook, http_topic *topic)
 {
     http_group *group = hook->group;
 
+    if (topic->ready && !hook->adopted && !hook->push->lane->is_draining)
+        http_keep_no_more(topic);
     g_ptr_array_remove(hook->topics, topic);
     forget_topic(hook->push, topic);
     if (hook->mesh != NULL)
@@ -319,9 +325,11 @@ topic_subscribed(http_member *member, int32_t code, const emesh_error *err)
 
     if (code == EMESH_OK) {
         topic->ready = true;
+        http_keep(topic);
         if (hook->group != NULL)
             set_windows(hook->group, topic->name);
     }
+    topic->ready = topic->ready && code != EMESH_E_UNAVAILABLE; /* it stands after a restart */
     if (code != EMESH_OK)
         http_hook_unsubscribe(hook, topic);
     if (attempt != NULL)

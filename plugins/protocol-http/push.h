@@ -64,6 +64,7 @@ struct http_hook {    /* counted: its group, its jobs, orders that wait for it *
     char *idc;          /* of the client; NULL = unknown */
     GPtrArray *topics;  /* http_topic */
     GPtrArray *waiting; /* http_try: until the session is open */
+    GPtrArray *kept;    /* topics of before a restart: the same (push-keep.c) */
     uint64_t heard_ns;  /* the last heartbeat or subscription */
     uint32_t refs;
     bool opened;
@@ -164,6 +165,13 @@ int32_t http_adopt(emesh_lane *lane, emesh_session *session, emesh_member *membe
 /* why: told to the one who asked; NULL: it knows. */
 void http_adopted_end(http_hook *hook, const char *why);
 void http_adopted_drain(http_push *push);
+
+/* ---- push-keep.c: what outlives a restart ---- */
+void http_keep(const http_topic *topic);
+void http_keep_no_more(const http_topic *topic);
+void http_kept_read(http_lane *lane);
+void http_kept_subscribe(http_hook *hook); /* its session is open */
+void http_kept_free(gpointer kept);
 
 /* ---- push-target.c ---- */
 http_target *http_target_get(http_push *push, const char *url);
