@@ -95,7 +95,11 @@ emesh_inbox_topic(const emesh_store *store, const char *group)
 char *
 emesh_letter_topic(const emesh_store *store, const char *group)
 {
-    return g_string_free(of_group(store, LETTERS_ANY, LETTERS, group), FALSE);
+    GString *name = of_group(store, LETTERS_ANY, LETTERS, group);
+    char *exact = g_strndup(name->str, name->len); /* each subscription has one */
+
+    g_string_free(name, TRUE);
+    return exact;
 }
 
 bool

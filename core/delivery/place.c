@@ -94,11 +94,13 @@ place_go(void *ctx)
     if (p->start.kind == EMESH_START_STORED && p->rule.start.kind != EMESH_START_STORED)
         p->start = p->rule.start;
     p->start.size = sizeof p->start;
-    p->options = emesh_conf_group_options(p->bus->conf, sub->group, emesh_group_base(sub->group), inst->name,
-                                          inst->storage.group_options,
-                                          inst->storage.n_group_options,
-                                          inst->component->option_size, &error);
-    if (p->options == NULL)
+    if (inst->storage.n_group_options > 0)
+        p->options = emesh_conf_group_options(p->bus->conf, sub->group,
+                                              emesh_group_base(sub->group), inst->name,
+                                              inst->storage.group_options,
+                                              inst->storage.n_group_options,
+                                              inst->component->option_size, &error);
+    if (error != NULL)
         go_home(p, EMESH_E_CONFIG, error->message);
     else if (sub->keeps)
         go_home(p, EMESH_OK, NULL);
