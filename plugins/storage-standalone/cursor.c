@@ -244,7 +244,7 @@ sa_cursors_flushed(sa_lane *lane)
     sa_cursor **at = &lane->closing;
     while (*at != NULL) {
         sa_cursor *c = *at;
-        if (lane->flushes > 0 || c->job.busy || c->inbox.job != NULL
+        if (lane->flushes > 0 || c->job != NULL || c->inbox.job != NULL
             || atomic_load(&c->ready) != 0) {
             at = &c->closing_next;
             continue;

@@ -32,7 +32,6 @@ typedef struct sa_job { /* a read, or a look for a time, on a pool thread */
     uint32_t part; /* number in the cursor */
     uint32_t epoch;
     uint64_t time_us; /* look-up of START_TIME, else 0 */
-    bool busy;        /* lane's: it is under way */
     bool shared;      /* through the read blocks */
 } sa_job;
 
@@ -41,7 +40,7 @@ struct sa_queue;
 
 typedef struct sa_inbox { /* inbox.c */
     struct sa_queue *queue;
-    GArray *out; /* emesh_position, handed over under this epoch and not settled */
+    GArray *out; /* NULL until the first: emesh_position, handed over under this epoch and not settled */
     struct sa_inbox_job *job;
     uint32_t epoch;
     bool begun, told;
@@ -58,7 +57,7 @@ typedef struct sa_cursor { /* the host's emesh_cursor */
     struct sa_cursor *ready_next;
     _Atomic uint32_t ready; /* in the lane's ready list */
     struct sa_cursor *closing_next;
-    sa_job job; /* one at a time */
+    sa_job *job; /* under way: one at a time; else NULL */
     emesh_op *close_op;
     int64_t want_bytes;
     uint32_t want;

@@ -147,18 +147,19 @@ static bool
 start_job(sa_cursor *c, uint32_t i, uint64_t time_us)
 {
     sa_cpart *p = &c->parts[i];
-    sa_job *job = &c->job;
-    if (job->busy)
+    if (c->job != NULL)
         return false;
+    sa_job *job = g_new(sa_job, 1);
     *job = (sa_job){
         .task.run = job_run, .cursor = c, .part = i, .epoch = p->epoch, .time_us = time_us,
-        .busy = true, .shared = time_us == 0 && is_shared(c),
+        .shared = time_us == 0 && is_shared(c),
         .ask = { .part = p->part, .from = p->next, .next = p->next,
                  .end = atomic_load(&p->part->visible), .ahead = p->ahead,
                  .max_bytes = bytes_left(c), .max = time_us != 0 ? 0 : MIN(c->want, SA_READ_MAX),
                  .done = job_done },
     };
     job->ask.ahead.end = job->ask.end;
+    c->job = job;
     c->want -= job->ask.max; /* given back with the result */
     if (!job->shared || !sa_blocks_wait(c->store, &job->ask))
         c->store->lp->work(c->store->host, &job->task);
@@ -188,7 +189,7 @@ read_on(sa_cursor *c, const sa_got *got, uint32_t n)
         bytes += got[k].bytes;
     c->want -= n;
     c->want_bytes -= (int64_t)bytes;
-    for (uint32_t k = 0; k < c->n_parts && may_take(c) && !c->job.busy; k++) {
+    for (uint32_t k = 0; k < c->n_parts && may_take(c) && c->job == NULL; k++) {
         uint32_t i = (c->turn + k) % c->n_parts;
         sa_cpart *p = &c->parts[i];
         if (has_more(c, p) && p->next >= atomic_load(&p->part->first) && find_place(c, p)
@@ -203,23 +204,23 @@ read_on(sa_cursor *c, const sa_got *got, uint32_t n)
 static void
 job_home(emesh_task *task, int32_t code)
 {
-    sa_job *job = (sa_job *)(void *)task;
-    sa_cursor *c = job->cursor;
-    sa_cpart *p = &c->parts[job->part];
-    sa_ask ask = job->ask;
+    const sa_job job = *(sa_job *)(void *)task;
+    sa_cursor *c = job.cursor;
+    sa_cpart *p = &c->parts[job.part];
+    sa_ask ask = job.ask;
     (void)code;
-    job->busy = false;
+    g_free(task);
+    c->job = NULL;
     c->want += ask.max;
     p->ahead = ask.ahead;
-    bool current = p->epoch == job->epoch && p->begun && c->close_op == NULL;
-    if (job->time_us != 0) {
+    bool current = p->epoch == job.epoch && p->begun && c->close_op == NULL;
+    if (job.time_us != 0) {
         if (current && p->resolving)
-            sa_cursor_resolved(c, job->part, ask.next);
+            sa_cursor_resolved(c, job.part, ask.next);
     } else if (current && p->next == ask.from) {
         p->next = ask.next;
-        uint32_t i = job->part; /* the job may be on its way again */
         read_on(c, ask.got, ask.n);
-        hand_over(c, i, ask.got, ask.n);
+        hand_over(c, job.part, ask.got, ask.n);
         ask.n = 0;
     }
     for (uint32_t k = 0; k < ask.n; k++)
@@ -305,7 +306,7 @@ any_more(const sa_cursor *c)
 static void
 resolve_next(sa_cursor *c)
 {
-    for (uint32_t i = 0; i < c->n_parts && !c->job.busy; i++) {
+    for (uint32_t i = 0; i < c->n_parts && c->job == NULL; i++) {
         if (c->parts[i].begun && c->parts[i].resolving)
             start_job(c, i, c->parts[i].time_us);
     }
@@ -326,7 +327,7 @@ sa_feed(sa_cursor *c)
                 more |= feed_part(c, i);
         }
         c->turn = c->n_parts > 0 ? (c->turn + 1) % c->n_parts : 0;
-        if (more || !may_take(c) || c->job.busy)
+        if (more || !may_take(c) || c->job != NULL)
             continue;
         wait_for_more(c);
         more = any_more(c); /* became visible in between, and nobody woke us */

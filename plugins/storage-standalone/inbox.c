@@ -27,6 +27,8 @@ typedef struct sa_inbox_job {
 static void
 return_all(sa_holds *holds, sa_inbox *in)
 {
+    if (in->out == NULL)
+        return;
     for (guint i = 0; i < in->out->len; i++) {
         uint64_t token = g_array_index(in->out, emesh_position, i).lo;
         sa_hold *hold = g_hash_table_lookup(holds->by_token, &token);
@@ -44,8 +46,6 @@ sa_inbox_begin(sa_cursor *c, uint32_t epoch)
     if (c->group == NULL)
         return;
     pthread_mutex_lock(&holds->lock);
-    if (in->out == NULL)
-        in->out = g_array_new(FALSE, FALSE, sizeof(emesh_position));
     if (in->queue == NULL)
         in->queue = sa_queue_need(holds, c->group->id, c->topic->id);
     return_all(holds, in);
@@ -148,6 +148,8 @@ inbox_home(emesh_task *task, int32_t code)
             .attempt = item->attempts + 1,
             .flags = item->event == NULL ? EMESH_RECORD_DAMAGED : 0,
         };
+        if (in->out == NULL)
+            in->out = g_array_new(FALSE, FALSE, sizeof(emesh_position));
         g_array_append_val(in->out, records[n].position);
         c->want_bytes -= (int64_t)item->bytes;
         n++;
@@ -242,7 +244,7 @@ settle(sa_cursor *c, sa_batch *batch, const emesh_position *at, uint32_t attempt
 static uint32_t
 handed(const sa_inbox *in, const emesh_position *position)
 {
-    for (guint i = 0; i < in->out->len; i++) {
+    for (guint i = 0; in->out != NULL && i < in->out->len; i++) {
         if (g_array_index(in->out, emesh_position, i).lo == position->lo)
             return i + 1;
     }
