@@ -220,7 +220,7 @@ bool
 emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool done)
 {
     uint64_t now = emesh_worker_now(sub->owner->lane->worker);
-    bool down;
+    bool down, lone;
 
     follow(sub, c, slot, (uint32_t)(now / 1000000u));
     if (done) {
@@ -238,6 +238,7 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
         return true;
     }
     slot->avoid = c->number;
+    lone = c->lone_epoch != 0 && c->lone_epoch == slot->epoch;
     down = breaker(sub, c, slot);
     if (!sub->alone) {
         sub->outcomes = (sub->outcomes << 1 | 1u) & ((UINT64_C(1) << OUTCOMES) - 1);
@@ -247,5 +248,14 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
         sub->calm_wait_ns = longer(sub->calm_wait_ns);
         sub->calm_ns = now + sub->calm_wait_ns;
     }
-    return !down;
+    if (lone) { /* nothing shows that it is the member's fault: the event's own waits go on */
+        c->lone_epoch = 0;
+        c->probe_wait_ns = PROBE_NS;
+        c->probe_ns = now + PROBE_NS;
+        sub->calm_wait_ns = 0;
+        sub->calm_ns = 0;
+    } else if (emesh_consumer_probes(sub, c)) {
+        c->probe_old = !c->probe_old;
+    }
+    return lone || !down;
 }

@@ -207,13 +207,29 @@ emesh_sub_next_turn(emesh_alarm *alarm)
 
 #define PROBE_LOOK 64u /* events put aside for one that has not failed yet */
 
-/* A member that seems to be down is tried with an event that has not failed before, if there is one:
- * five that fail wherever they go must not stop a group for good. In order by key each has its place. */
+static bool
+failed_before(const emesh_slot *slot)
+{
+    return slot->avoid != 0 || slot->attempt > 1;
+}
+
+/* A member that seems to be down is tried with an event that has not failed before, if there is one,
+ * and with one that has, by turns: five that fail wherever they go must not stop a group for good, nor
+ * must a subscriber that takes each only the second time. In order by key each has its place. */
 static bool
 no_probe(const emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c, uint32_t aside)
 {
-    return (slot->avoid != 0 || slot->attempt > 1) && !sub->ordered && aside < PROBE_LOOK &&
+    return failed_before(slot) && !sub->ordered && !c->probe_old && aside < PROBE_LOOK &&
            emesh_consumer_probes(sub, c);
+}
+
+/* There is nothing but what failed: whether the member is down cannot be seen, so the try counts. */
+static void
+offer_lone(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
+{
+    offer_to(sub, c, slot, index);
+    if (emesh_consumer_probes(sub, c))
+        c->lone_epoch = slot->epoch;
 }
 
 /* None was found: the oldest that failed must do. True: it is offered. */
@@ -224,7 +240,7 @@ probe_all_the_same(emesh_sub *sub, uint32_t index)
     emesh_consumer *c = pick(sub, slot, index, NULL);
 
     if (c != NULL)
-        offer_to(sub, c, slot, index);
+        offer_lone(sub, c, slot, index);
     return c != NULL;
 }
 
@@ -266,6 +282,8 @@ emesh_sub_offer(emesh_sub *sub)
             c = pick(sub, slot, index, suspect ? NULL : emptied);
         if (c != NULL && no_probe(sub, slot, c, failed != NULL ? failed->len : 0)) {
             put_aside(&failed, index);
+        } else if (c != NULL && sub->ordered && sub->slots.ready == 0 && failed_before(slot)) {
+            offer_lone(sub, c, slot, index);
         } else if (c != NULL) {
             offer_to(sub, c, slot, index);
         } else if (only != NULL) {
@@ -333,6 +351,18 @@ takes(emesh_sub *sub, uint32_t max)
     return (uint32_t)MIN(credit + credit / 2, max);
 }
 
+/* Somebody who seems to be down needs something new to be tried with. */
+static bool
+probing(const emesh_sub *sub)
+{
+    for (uint32_t i = 0; i < sub->consumers->len; i++) {
+        const emesh_consumer *c = sub->consumers->pdata[i];
+        if (c->answered && !c->leaving && c->window_events > 0 && emesh_consumer_probes(sub, c))
+            return true;
+    }
+    return false;
+}
+
 /* Asks the store for what the members could take now and half as much again, within the window and
  * the daemon's sum of all windows. What was asked for and has not come is remembered as records and
  * as bytes; the bytes are what so many records of the size of the last ones have, and twice that, as
@@ -347,7 +377,10 @@ emesh_sub_want(emesh_sub *sub)
     uint64_t total = __atomic_load_n(&bus->window_bytes, __ATOMIC_RELAXED);
     int64_t have = (int64_t)sub->slots.ready + sub->asked, records, bytes;
 
-    if (sub->slots.bytes >= limits->window_bytes || (credit = takes(sub, max)) == 0)
+    credit = takes(sub, max);
+    if (credit < PROBE_LOOK && !sub->ordered && probing(sub))
+        credit = MIN(PROBE_LOOK, max);
+    if (sub->slots.bytes >= limits->window_bytes || credit == 0)
         return;
     records = MIN((int64_t)credit - have, (int64_t)max - sub->slots.used - sub->asked);
     records = MIN(records, (int64_t)left(limits->total_window_events, slots, GUARANTEED,

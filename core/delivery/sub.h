@@ -88,6 +88,8 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     emesh_position failed;     /* of the first of them */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;
+    bool probe_old;            /* the next try is with what failed before, not with what is new */
+    uint32_t lone_epoch;       /* of a try for which there was nothing new; 0 = none */
     bool answered, leaving, gone_sent;
     bool ordered;              /* asked for order by key */
     bool alone;

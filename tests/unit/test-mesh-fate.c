@@ -291,6 +291,28 @@ test_poison_stops_nobody(void)
     mesh_free(m);
 }
 
+/* The same with nothing new: whether the member is down cannot be told, so each has its attempts and
+ * is buried; a group does not stand still for ever because its last events are bad. */
+static void
+test_poison_alone(void)
+{
+    mesh *m = up("[group g]\nattempts = 2\nretry-wait = 1ms\nretry-wait-max = 1ms\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0), *admin = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 10, false);
+    mesh_sub *letters = mesh_subscribe(admin, MESH_LETTERS, "admin", EMESH_SUB_SHARED, 10, true);
+    uint32_t had = 0;
+    int64_t until = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+
+    mesh_publish(c, "t", "poison", 6, 10);
+    while (mesh_n_deliveries(letters) < 6) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(1000);
+        for (; had < mesh_n_deliveries(sub); had++)
+            mesh_settle(sub, had, EMESH_SETTLE_RETRY, 0);
+    }
+    mesh_free(m);
+}
+
 /* One key, three members: what failed comes first again, and then the rest in order; other keys do
  * not wait for it. */
 static void
@@ -551,6 +573,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
     g_test_add_func("/fate/failures-of-one-that-is-well", test_failures_of_one_that_is_well);
     g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
+    g_test_add_func("/fate/poison-alone", test_poison_alone);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
