@@ -206,9 +206,12 @@ tell_results(emesh_session *s)
 static void
 tell(emesh_session *s)
 {
-    const emesh_client_ops *ops = &s->inst->client;
+    const emesh_client_ops *ops;
 
-    if (!s->closed && !s->opened_told) {
+    if (s->closed)
+        return;
+    ops = &s->inst->client;
+    if (!s->opened_told) {
         s->opened_told = true;
         ops->opened(s->loop->lane, s->ctx, EMESH_OK, NULL);
     }

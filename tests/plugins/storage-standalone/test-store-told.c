@@ -186,7 +186,7 @@ static void
 run(uint64_t rate, bool kill)
 {
     world w = { .dir = folder_make_fast(), .opt = store_host_options() };
-    g_autofree char *was[3] = { NULL };
+    char *was[3] = { NULL };
     w.opt.checkpoint_ns = 50000000;
     w.opt.clean_rate = rate;
     open_store(&w);
@@ -216,6 +216,8 @@ run(uint64_t rate, bool kill)
     g_test_message("%" G_GUINT64_FORMAT " records told again in the last life",
                    store_host_store(w.h)->stats.retold);
     close_store(&w);
+    for (guint i = 0; i < 3; i++)
+        g_free(was[i]);
     folder_remove(w.dir);
     g_free(w.dir);
 }
