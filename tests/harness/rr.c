@@ -276,15 +276,37 @@ rr_reply_to(mesh_client *c, const char *correlation, const char *address, const 
     return reply(&p);
 }
 
+typedef struct counting {
+    const emesh_bus_lane *lane;
+    size_t offset;
+    uint64_t count;
+    bool done;
+} counting;
+
+static void
+count_on_lane(void *ctx)
+{
+    counting *c = ctx;
+
+    if (c->done || !emesh_worker_is_current(c->lane->worker))
+        return;
+    c->count = *(const uint64_t *)(const void *)((const char *)&c->lane->counts + c->offset);
+    c->done = true;
+}
+
+/* Counts are of their lane alone: each is asked there. */
 uint64_t
 rr_count(mesh *m, size_t offset)
 {
     emesh_bus *bus = mesh_bus(m);
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < bus->n_lanes; i++)
-        sum += __atomic_load_n((uint64_t *)((char *)&bus->lanes[i]->counts + offset),
-                               __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < bus->n_lanes; i++) {
+        counting c = { .lane = bus->lanes[i], .offset = offset };
+        for (uint32_t w = 0; w < bus->n_lanes && !c.done; w++)
+            mesh_on_lane(m, w, count_on_lane, &c);
+        sum += c.count;
+    }
     return sum;
 }
 

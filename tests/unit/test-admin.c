@@ -222,6 +222,7 @@ typedef struct home {
     emesh_worker *main;
     const char *verb;
     bool wrong_thread;
+    uint32_t over; /* atomic: what the lane wrote may be read */
 } home;
 
 static gboolean
@@ -246,6 +247,7 @@ came_home(void *ctx, int32_t code, const emesh_error *err, const emesh_attr *row
     }
     h->ends++;
     h->code = code;
+    __atomic_add_fetch(&h->over, 1, __ATOMIC_RELEASE);
     g_idle_add(quit, h->loop);
 }
 
@@ -268,6 +270,7 @@ test_post(void)
     h.ask.run = ask_from_worker;
     emesh_worker_post(h.worker, &h.ask);
     g_main_loop_run(h.loop);
+    g_assert_cmpuint(__atomic_load_n(&h.over, __ATOMIC_ACQUIRE), ==, 1);
     g_assert_cmpint(h.code, ==, EMESH_OK);
     g_assert_cmpuint(h.ends, ==, 1);
     g_assert_cmpuint(h.rows, >, 5);
@@ -276,6 +279,7 @@ test_post(void)
     h.rows = 0;
     emesh_worker_post(h.worker, &h.ask);
     g_main_loop_run(h.loop);
+    g_assert_cmpuint(__atomic_load_n(&h.over, __ATOMIC_ACQUIRE), ==, 2);
     g_assert_cmpint(h.code, ==, EMESH_E_NOT_FOUND);
     g_assert_cmpuint(h.rows, ==, 0);
     emesh_worker_stop(h.worker);
