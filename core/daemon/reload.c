@@ -34,6 +34,7 @@ change_of(emesh_inst *inst, const emesh_planned *planned)
 typedef struct staying {
     const emesh_conf *conf;
     GString *wrong;
+    GHashTable *told; /* names */
 } staying;
 
 static void
@@ -47,7 +48,8 @@ pin_stays(void *ctx, const emesh_pair *pair)
         return;
     emesh_conf_topic(s->conf, name, pair->key.len - 1, &rule);
     if (rule.store == NULL || (strlen(rule.store) == pair->value.len &&
-                               memcmp(rule.store, pair->value.ptr, pair->value.len) == 0))
+                               memcmp(rule.store, pair->value.ptr, pair->value.len) == 0) ||
+        !g_hash_table_add(s->told, g_strdup(name)))
         return;
     g_string_append_printf(s->wrong,
                            "%s%s: store: topic \"%s\" is in use in store \"%.*s\" and cannot move "
@@ -56,12 +58,24 @@ pin_stays(void *ctx, const emesh_pair *pair)
                            (const char *)pair->value.ptr, rule.store);
 }
 
-/* A topic lives where its first event went, used since the start or not. */
+/* A topic lives where its first event went, used since the start or not. The pin of one that is new
+ * may still be on its way to the disk. */
 static bool
 topics_stay(emesh_daemon *daemon, emesh_plan *plan, GString *wrong)
 {
-    staying s = { plan->conf, wrong };
+    g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    staying s = { plan->conf, wrong, told };
+    GHashTableIter iter;
+    void *value;
 
+    g_hash_table_iter_init(&iter, daemon->bus->topics);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const emesh_bus_topic *topic = value;
+        const char *store = topic->store->inst->name;
+        emesh_pair pair = { { topic->name, strlen(topic->name) + 1 }, { store, strlen(store) } };
+        if (!topic->gone)
+            pin_stays(&s, &pair);
+    }
     emesh_state_read(daemon->state, "pin:", "", 0, pin_stays, &s);
     return wrong->len == 0;
 }
