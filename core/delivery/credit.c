@@ -244,7 +244,7 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
         sub->outcomes = (sub->outcomes << 1 | 1u) & ((UINT64_C(1) << OUTCOMES) - 1);
         sub->n_outcomes = MIN(sub->n_outcomes + 1, OUTCOMES);
     }
-    if (all_fails(sub)) {
+    if (all_fails(sub) && sub->calm_ns <= now) { /* not by what was offered before it was known */
         sub->calm_wait_ns = longer(sub->calm_wait_ns);
         sub->calm_ns = now + sub->calm_wait_ns;
     }

@@ -260,6 +260,35 @@ test_failures_of_one_that_is_well(void)
     mesh_free(m);
 }
 
+/* All that is open fails at once, as deadlines of a subscriber that hung do: that is one failure of the
+ * group, not one for each event, so it is tried again after a second and not after a minute. */
+static void
+test_failures_all_at_once(void)
+{
+    mesh *m = up("[group g]\nretry-wait = 1ms\nretry-wait-max = 1ms\n", NULL);
+    mesh_client *c[2] = { mesh_client_new(m, 0), mesh_client_new(m, 1) };
+    mesh_sub *sub[2];
+    uint32_t had[2] = { 0 }, acked = 0;
+    int64_t until;
+
+    for (uint32_t i = 0; i < 2; i++)
+        sub[i] = mesh_subscribe(c[i], "t", "g", EMESH_SUB_SHARED, 32, false);
+    mesh_publish(c[0], "t", "e", 64, 10);
+    for (uint32_t i = 0; i < 2; i++)
+        mesh_deliveries(sub[i], 32);
+    for (uint32_t i = 0; i < 2; i++, had[i - 1] = 32)
+        mesh_settle_many(sub[i], 0, 32, EMESH_SETTLE_RETRY);
+    until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    while (acked < 64) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(1000);
+        for (uint32_t i = 0; i < 2; i++)
+            for (; had[i] < mesh_n_deliveries(sub[i]); had[i]++, acked++)
+                mesh_settle(sub[i], had[i], EMESH_SETTLE_DONE, 0);
+    }
+    mesh_free(m);
+}
+
 /* More events that fail wherever they go than open a breaker, and good ones behind them: the member is
  * tried with one of the latter, so all of these come, and in the end each of the former is buried. */
 static void
@@ -572,6 +601,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
     g_test_add_func("/fate/failures-of-one-that-is-well", test_failures_of_one_that_is_well);
+    g_test_add_func("/fate/failures-all-at-once", test_failures_all_at_once);
     g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
     g_test_add_func("/fate/poison-alone", test_poison_alone);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
