@@ -31,6 +31,7 @@ typedef struct http_options {
     /* our own */
     uint64_t max_event, request_ns, keep_alive_ns, publish_ns, queue_ns;
     uint32_t max_batch;
+    uint32_t rate, batch_rate; /* events a second of all clients; 0 = no limit */
     bool lenient;
     char *cluster, *env, *idc, *advertise;
     char *address; /* the host in advertise, or NULL */
@@ -62,6 +63,7 @@ struct http_instance {
     http_counters counters;
     uint32_t n_connections; /* atomic, all lanes */
     uint64_t memory;        /* atomic: bytes of bodies that are being received */
+    uint64_t rate_ns, batch_rate_ns; /* atomic, eventmesh/rate.h */
     pthread_mutex_t names_lock;
     GHashTable *names; /* under it: topics made by the URI API */
     uint32_t n_lanes;
