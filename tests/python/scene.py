@@ -136,6 +136,13 @@ class Scene:
         self.forget()
         self.ledger.crash()
 
+    def stop(self):
+        """The orderly end: who is connected may answer what it holds, and closes."""
+        self.daemon.process.terminate()
+        self.forget()
+        code = self.daemon.process.wait(60)
+        assert code == 0, f"the daemon ended with {code}:\n{self.daemon.words()}"
+
     def forget(self):
         for p in self.publishers:
             self.published[p.name] = p.number
