@@ -284,6 +284,9 @@ void emesh_stow_forget(emesh_sub *sub, uint32_t index);
 bool emesh_stows_quiet(emesh_sub *sub);
 /* custody.c: what somebody holds too long leaves the window, so that its floor moves */
 void emesh_sub_custody(emesh_sub *sub);
+/* The slot is READY and in no list, and has failed before: into the inbox with it, if it holds up
+ * others. False: nothing was done. */
+bool emesh_slot_makes_room(emesh_sub *sub, uint32_t index);
 void emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin,
                          emesh_position copy);
 void emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why);
@@ -348,6 +351,8 @@ void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
+/* Out of the list of those that wait; the caller says what it does instead. */
+void emesh_sub_wait_no_more(emesh_sub *sub, uint32_t index);
 void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
 /* Where the group goes on in this partition; false: it has no place yet. */

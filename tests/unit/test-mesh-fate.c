@@ -482,6 +482,29 @@ test_slow_holder(void)
     mesh_free(m);
 }
 
+/* One that failed and waits does not stop what is behind it at the end of the window. */
+static void
+test_wait_stops_nobody(void)
+{
+    mesh *m = up("[daemon]\nwindow-events = 64\n[group g]\nretry-wait = 4s\n", NULL);
+    mesh_client *c = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 100, false);
+
+    mesh_publish(c, "t", "a", 1, 10);
+    mesh_deliveries(sub, 1);
+    mesh_settle(sub, 0, EMESH_SETTLE_RETRY, 0);
+    mesh_publish(c, "t", "e", 200, 10);
+    for (uint32_t i = 1; i <= 200; i++) {
+        mesh_deliveries(sub, i + 1);
+        g_assert_cmpint(mesh_delivered(sub, i)[0], ==, 'e');
+        mesh_settle(sub, i, EMESH_SETTLE_DONE, 0);
+    }
+    mesh_deliveries(sub, 202);
+    g_assert_cmpstr(mesh_delivered(sub, 201), ==, "a0");
+    g_assert_cmpuint(mesh_attempt(sub, 201), ==, 2);
+    mesh_free(m);
+}
+
 static void
 see_blocked(void *ctx, const emesh_finding *finding)
 {
@@ -608,6 +631,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
     g_test_add_func("/fate/delivery-test-7/slow-holder", test_slow_holder);
+    g_test_add_func("/fate/wait-stops-nobody", test_wait_stops_nobody);
     g_test_add_func("/fate/dead-letters-blocked", test_dead_letters_blocked);
     g_test_add_func("/fate/held-topic-goes", test_held_topic_goes);
 #if MESH_REMEMBERS
