@@ -9,16 +9,15 @@
 static bool
 is_method(const http_request *r, const char *method)
 {
-    return strcmp(soup_server_message_get_method(r->msg), method) == 0;
+    return strcmp(r->method, method) == 0;
 }
 
 void
 http_route(http_request *r)
 {
     if (!is_method(r, "GET") && !is_method(r, "POST")) {
-        soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Allow",
-                                     "GET, POST");
-        http_refuse(r, 405, NULL, "%s is not served here", soup_server_message_get_method(r->msg));
+        http_answer_header(r, "Allow", "GET, POST");
+        http_refuse(r, 405, NULL, "%s is not served here", r->method);
         return;
     }
     if (http_uri(r))

@@ -335,7 +335,7 @@ http_publish_start(http_publish *p, const char *user, const char *secret)
         turn_away(p, EMESH_E_BUSY, "too many different clients publish: try again later");
         return;
     }
-    if (p->request->msg != NULL)
+    if (!p->request->gone)
         http_request_wait(p->request);
     p->session = s;
     s->used_ns = now;
