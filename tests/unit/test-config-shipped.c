@@ -80,7 +80,7 @@ test_samples_are_good(void)
         { "protocol-http", "127.0.0.1:10105", "conf.d/20-protocol-http.conf",
           "#listen = [::]:10105" },
     };
-    static const char *const stores[] = { "storage-standalone", "storage-redis" };
+    static const char *const stores[] = { "storage-standalone", "storage-kafka", "storage-redis" };
     const uint32_t n_listeners = G_N_ELEMENTS(listeners);
     g_assert_cmpuint(emesh_conf_n_instances(conf), ==, n_listeners + G_N_ELEMENTS(stores));
     for (uint32_t i = 0; i < emesh_conf_n_instances(conf); i++) {
@@ -330,6 +330,8 @@ main(int argc, char **argv)
     g_test_add_data_func("/config/shipped/protocol-http", "20-protocol-http.conf",
                          test_instance_sample);
     g_test_add_data_func("/config/shipped/protocol-tcp", "10-protocol-tcp.conf",
+                         test_instance_sample);
+    g_test_add_data_func("/config/shipped/storage-kafka", "51-storage-kafka.conf",
                          test_instance_sample);
     g_test_add_data_func("/config/shipped/storage-redis", "52-storage-redis.conf",
                          test_instance_sample);
