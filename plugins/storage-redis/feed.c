@@ -442,6 +442,7 @@ void
 rs_feed(rs_cursor *c)
 {
     rs_store *s = c->s;
+    uint64_t now = rs_now(s);
 
     if (s->opt.mode == RS_MODE_PUBSUB) {
         rs_pubsub_feed(c);
@@ -456,6 +457,9 @@ rs_feed(rs_cursor *c)
             break;
         if (p->reading || p->phase == RS_IDLE || p->phase == RS_PLACE)
             continue;
+        if (p->phase == RS_NEW && !rs_is_inbox(p) && c->group != NULL && p->take_ns != 0 &&
+            now >= p->take_ns)
+            p->phase = RS_TAKE;
         if (rs_is_inbox(p))
             rs_inbox_read(p, most);
         else if (!p->dry || p->phase != RS_NEW)
@@ -500,9 +504,7 @@ rs_wake_key(rs_store *s, const char *key, size_t len, bool take)
         rs_part *p = readers->pdata[i];
         p->dry = false;
         p->woken = true;
-        if (take && p->phase == RS_NEW && p->c->group != NULL && !rs_is_inbox(p) && !p->reading)
-            p->phase = RS_TAKE;
-        else if (take)
+        if (take)
             p->take_ns = 1;
         rs_feed(p->c);
     }

@@ -73,22 +73,14 @@ rs_not_alive(rs_store *s)
     rs_link_send(&s->data, s->args, (rs_command){ .done = rs_ignored });
 }
 
-static void
-take(rs_part *p)
-{
-    if (p->phase != RS_NEW || p->c->group == NULL || rs_is_inbox(p) || p->reading)
-        return;
-    p->phase = RS_TAKE;
-    rs_feed(p->c);
-}
-
 void
 rs_take_all(rs_store *s)
 {
     for (guint i = 0; i < s->cursors->len; i++) {
         rs_cursor *c = s->cursors->pdata[i];
         for (guint k = 0; k < c->parts->len; k++)
-            take(c->parts->pdata[k]);
+            ((rs_part *)c->parts->pdata[k])->take_ns = 1;
+        rs_feed(c);
     }
 }
 
@@ -113,17 +105,10 @@ renew(rs_part *p)
 static void
 look_at_parts(rs_store *s, bool renewing, bool polling)
 {
-    uint64_t now = rs_now(s);
-
     for (guint i = 0; i < s->cursors->len; i++) {
         rs_cursor *c = s->cursors->pdata[i];
-        for (guint k = 0; c->group != NULL && k < c->parts->len; k++) {
-            rs_part *p = c->parts->pdata[k];
-            if (renewing)
-                renew(p);
-            if (p->take_ns != 0 && now >= p->take_ns)
-                take(p);
-        }
+        for (guint k = 0; renewing && c->group != NULL && k < c->parts->len; k++)
+            renew(c->parts->pdata[k]);
         for (guint k = 0; polling && k < c->parts->len; k++)
             ((rs_part *)c->parts->pdata[k])->dry = false;
         rs_feed(c);

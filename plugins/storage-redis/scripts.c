@@ -31,6 +31,13 @@
     "local t = redis.call('TIME')\n"                                                            \
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
+/* What was listed by idle time is claimed whatever its idle time: the two are not of one clock. */
+#define CLAIM                                                                                   \
+    "local function claim(key, group, me, ids)\n"                                               \
+    "  ids[#ids + 1] = 'JUSTID'\n"                                                              \
+    "  redis.call('XCLAIM', key, group, me, 0, unpack(ids))\n"                                  \
+    "end\n"
+
 /* Entries of pending ids: {id, times delivered, fields or false}; what is gone leaves the list. */
 #define ENTRIES                                                                                 \
     "local function entry(out, key, group, id, times)\n"                                        \
@@ -104,7 +111,7 @@ static const char fire[] =
     "return {n, first[2] or '0', tostring(now)}\n";
 
 static const char take[] =
-    FLAT ENTRIES
+    FLAT ENTRIES CLAIM
     "local P, g, me, lease, left = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])\n"
     "local out, soon = {}, 0\n"
     "for _, raw in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], g)) do\n"
@@ -119,10 +126,9 @@ static const char take[] =
     "      local p = redis.call('XPENDING', KEYS[1], g, 'IDLE', idle, '-', '+', left, c.name)\n"
     "      for _, e in ipairs(p) do\n"
     "        ids[#ids + 1] = e[1]; entry(out, KEYS[1], g, e[1], e[4]) end\n"
-    "      if #ids > 0 then\n"
-    "        redis.call('XCLAIM', KEYS[1], g, me, idle, unpack(ids), 'JUSTID') end\n"
     "      left = left - #ids\n"
     "      if #ids < c.pending then soon = 1 end\n"
+    "      if #ids > 0 then claim(KEYS[1], g, me, ids) end\n"
     "    else soon = 1 end\n"
     "  end\n"
     "end\n"
@@ -138,6 +144,7 @@ static const char mine[] =
     "return {out, last}\n";
 
 static const char give[] =
+    CLAIM
     "local n = 0\n"
     "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end\n"
     "while true do\n"
@@ -149,8 +156,8 @@ static const char give[] =
     "    if #redis.call('XRANGE', KEYS[1], e[1], e[1]) == 0 then\n"
     "      redis.call('XACK', KEYS[1], ARGV[2], e[1]) end\n"
     "  end\n"
-    "  redis.call('XCLAIM', KEYS[1], ARGV[2], 'nobody', 0, unpack(ids), 'JUSTID')\n"
     "  n = n + #ids\n"
+    "  claim(KEYS[1], ARGV[2], 'nobody', ids)\n"
     "end\n"
     "if n > 0 then redis.call('PUBLISH', ARGV[1] .. 'wake', 't|' .. KEYS[1]) end\n"
     "return n\n";
@@ -163,6 +170,7 @@ static const char tried[] =
     "return 1\n";
 
 static const char renew[] =
+    CLAIM
     "local n = 0\n"
     "for i = 1, 20 do\n"
     "  local p = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', 500,\n"
@@ -172,9 +180,10 @@ static const char renew[] =
     "  for _, e in ipairs(p) do\n"
     "    if #redis.call('XRANGE', KEYS[1], e[1], e[1]) > 0 then ids[#ids + 1] = e[1] end end\n"
     "  if #ids == 0 then break end\n"
-    "  redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids), 'JUSTID')\n"
     "  n = n + #ids\n"
-    "  if #ids < #p then break end\n"
+    "  local all = #ids == #p\n"
+    "  claim(KEYS[1], ARGV[1], ARGV[2], ids)\n"
+    "  if not all then break end\n"
     "end\n"
     "return n\n";
 

@@ -18,9 +18,13 @@ NO_STANDALONE = {"20-storage-standalone.conf": ""}
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One below those that a cluster refuses."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port < 55535:
+            return port
 
 
 def need():
