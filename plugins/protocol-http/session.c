@@ -270,11 +270,12 @@ identity_of(const http_conn *conn, const char *user, const char *secret)
 {
     const char *host = conn != NULL ? conn->peer : "";
     const char *colon = strrchr(host, ':');
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *at = g_strndup(host, colon != NULL ? (gsize)(colon - host) : 0);
+    g_autofree char *sum = NULL;
 
-    g_checksum_update(sum, (const guchar *)(secret != NULL ? secret : ""), -1);
-    return g_strdup_printf("%.*s %s %s", (int)(colon != NULL ? colon - host : 0), host,
-                           g_checksum_get_string(sum), user != NULL ? user : "");
+    if (secret != NULL && *secret != '\0')
+        sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
+    return g_strconcat(at, " ", sum != NULL ? sum : "-", " ", user, NULL);
 }
 
 static http_session *
