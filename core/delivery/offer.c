@@ -205,7 +205,7 @@ emesh_sub_next_turn(emesh_alarm *alarm)
     emesh_sub_touch((emesh_sub *)((char *)alarm - offsetof(emesh_sub, next_turn)));
 }
 
-#define PROBE_LOOK 64u /* events put aside for one that has not failed yet */
+#define PROBE_LOOK 1024u /* events put aside for one that has not failed yet */
 
 static bool
 failed_before(const emesh_slot *slot)

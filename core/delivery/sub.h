@@ -85,6 +85,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
     bool failures_differ, has_done;
     uint32_t done_epoch;       /* of the youngest offer it has acknowledged */
+    uint32_t done_ms;          /* when it acknowledged last, low bits of the lane's clock */
     emesh_position failed;     /* of the first of them */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;
@@ -297,6 +298,8 @@ void emesh_slot_back(emesh_sub *sub, uint32_t index);
 const emesh_event *emesh_letter_new(const emesh_sub *sub, uint32_t index, emesh_cause cause,
                                     const char *error);
 /* fate.c: may it wait in the group's inbox? */
+/* How long it waited, at least, between its last failure and this offer; 0: it never failed. */
+uint64_t emesh_slot_waited(const emesh_sub *sub, const emesh_slot *slot);
 bool emesh_slot_can_park(const emesh_sub *sub, const emesh_slot *slot);
 /* ladder.c: the store takes what is due later, or for one group, by topics of the daemon's own */
 bool emesh_sub_ladders(const emesh_sub *sub);
