@@ -16,20 +16,22 @@ is_method(const http_request *r, const char *method)
 static bool
 answer_handshake(http_request *r)
 {
-    const char *origin = http_request_header(r, "WebHook-Request-Origin");
-    const char *wanted = http_request_header(r, "WebHook-Request-Rate");
+    const char *origin, *wanted;
     uint64_t rate = UINT64_C(60) * r->lane->http->options.rate, asked = 0;
-    SoupMessageHeaders *out = soup_server_message_get_response_headers(r->msg);
     g_autofree char *text = NULL;
 
-    if (!is_method(r, "OPTIONS") || origin == NULL)
+    if (!is_method(r, "OPTIONS"))
         return false;
+    origin = http_request_header(r, "WebHook-Request-Origin");
+    if (origin == NULL)
+        return false;
+    wanted = http_request_header(r, "WebHook-Request-Rate");
     if (wanted != NULL && g_ascii_string_to_unsigned(wanted, 10, 1, G_MAXUINT32, &asked, NULL))
         rate = rate == 0 ? asked : MIN(rate, asked);
     text = rate == 0 ? g_strdup("*") : g_strdup_printf("%" G_GUINT64_FORMAT, rate);
-    soup_message_headers_replace(out, "Allow", "GET, POST");
-    soup_message_headers_replace(out, "WebHook-Allowed-Origin", origin);
-    soup_message_headers_replace(out, "WebHook-Allowed-Rate", text);
+    http_answer_header(r, "Allow", "GET, POST");
+    http_answer_header(r, "WebHook-Allowed-Origin", origin);
+    http_answer_header(r, "WebHook-Allowed-Rate", text);
     http_answer(r, 200, "text/plain", g_strdup(""), 0);
     return true;
 }
