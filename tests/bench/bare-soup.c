@@ -24,17 +24,24 @@ main(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(SoupServer) server = soup_server_new(NULL, NULL);
-    GSList *uris;
+    g_autoptr(GSocketAddress) address = NULL;
+    g_autoptr(GSocket) socket =
+        g_socket_new(G_SOCKET_FAMILY_IPV4, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &error);
 
     soup_server_add_handler(server, NULL, on_request, NULL, NULL);
-    if (!soup_server_listen_local(server, 0, SOUP_SERVER_LISTEN_IPV4_ONLY, &error)) {
+    address = g_inet_socket_address_new_from_string("127.0.0.1", 0);
+    if (socket != NULL)
+        g_socket_set_listen_backlog(socket, 1024); /* of itself libsoup takes 10 */
+    if (socket == NULL || !g_socket_bind(socket, address, TRUE, &error) ||
+        !g_socket_listen(socket, &error) ||
+        !soup_server_listen_socket(server, socket, 0, &error)) {
         fprintf(stderr, "bare-soup: cannot listen: %s\n", error->message);
         return 1;
     }
-    uris = soup_server_get_uris(server);
-    printf("%d\n", g_uri_get_port(uris->data));
+    g_object_unref(g_steal_pointer(&address));
+    address = g_socket_get_local_address(socket, &error);
+    printf("%d\n", g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(address)));
     fflush(stdout);
-    g_slist_free_full(uris, (GDestroyNotify)g_uri_unref);
     g_main_loop_run(loop);
     return 0;
 }

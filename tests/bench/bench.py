@@ -18,9 +18,10 @@ import details
 import neighbours
 import parts
 import report
+import web
 from servers import SOURCE, TOOLS, missing_peers
 
-PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "requests",
+PARTS = ["publish", "end to end", "drain", "growth", "fan-out", "requests", "http",
          "neighbours", "resident", "counts", "details"]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -78,6 +79,9 @@ def measure(folder, plan, results):
             results[part] = parts.fan_out(folder, plan)
         elif part == "requests":
             results[part] = parts.requests(folder, plan)
+        elif part == "http":
+            results[part], some = web.http(folder, plan)
+            facts.update(some)
         elif part == "neighbours":
             results[part], some = neighbours.neighbours(folder, plan)
             facts.update(some)

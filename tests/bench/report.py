@@ -72,6 +72,15 @@ def measured(results):
            "copies": "scripted run, 16 KiB", "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started"}
     for name, value in results.get("facts", {}).items():
         values[name] = value, how.get(name, "")
+    web = results.get("http", {})
+    least = min((r for r in web.get("publishes", []) if r["level"] == "os"),
+                key=lambda r: r["ratio"], default=None)
+    if least:
+        values["http ratio"] = least["ratio"], (f"{least['shape']}, {least['client']}: "
+                                                f"{least['ours rate'] / 1000:.1f} k/s against "
+                                                f"{least['bare rate'] / 1000:.1f} k/s")
+    for r in web.get("pushes", []):
+        values[f"push {r['hooks']}"] = r["rate"], f"{r['cpu_us']:.0f} µs of the daemon a push"
     if results.get("fan-out"):
         values["fan-out"] = results["fan-out"][0]["arrival_rate"], ""
     return values
@@ -114,6 +123,20 @@ def sections(results):
     yield ("Request and reply", "Round trips through the mesh: the request is stored at its topic's "
            "level, the reply is not.", ["in flight", "server", "replies/s", *LATENCY, *COSTS],
            rate_rows(results.get("requests", []), ("what", "label")))
+    web = results.get("http", {})
+    yield ("HTTP", "CloudEvents of 512 bytes, keep-alive, in turn to the daemon and to a bare libsoup "
+           "server that answers 200 to whatever it gets and does nothing else. CPU is the servers'; one "
+           "core is the client's.",
+           ["shape", "client", "level", "publishes/s", "p99 µs", "CPU µs", "bare libsoup/s",
+            "its p99 µs", "its CPU µs", "ratio"],
+           [[r["shape"], r["client"], r["level"], f"{r['ours rate']:.0f}", f"{r['ours p99']:.0f}",
+             f"{r['ours cpu_us']:.1f}", f"{r['bare rate']:.0f}", f"{r['bare p99']:.0f}",
+             f"{r['bare cpu_us']:.1f}", f"{r['ratio']:.2f}"] for r in web.get("publishes", [])])
+    yield ("Webhooks", "Groups with a webhook each, 8 connections that publish; from the first publish "
+           "until all is acknowledged. The webhooks are one bare libsoup server, on one core.",
+           ["webhooks", "pushes", "pushes/s", "CPU µs/push", "CPU µs/push of the webhooks"],
+           [[r["hooks"], r["pushes"], f"{r['rate']:.0f}", f"{r['cpu_us']:.1f}",
+             f"{r['hook cpu_us']:.1f}"] for r in web.get("pushes", [])])
     yield ("Neighbours", "16 publishers to a group of 16 subscribers, and one more group whose member "
            "acknowledges nothing, or 95 %; runs in pairs, the ratio is the median of theirs.",
            ["what", "events/s", *LATENCY, *COSTS],

@@ -54,6 +54,12 @@ TARGETS = {
     "drain cold": Target("the same, cold", 0.6, 1.0, "×"),
     "drain sparse": Target("draining 1/1000 of an interleaved log, cold", 100e3, 200e3, "/s"),
     "fan-out": Target("fan-out 1 → 100 broadcast, 512 B, acked deliveries", 250e3, 600e3, "/s"),
+    "http ratio": Target("publishes over HTTP at `os` against a bare libsoup server that answers 200, "
+                         "the least of all shapes", .7, 1, "×"),
+    "http cpu": Target("CPU of the daemon per publish over HTTP at `os`, the most of all shapes", 45,
+                       30, "µs", most=True),
+    "push 1": Target("pushes to one webhook, which is that libsoup server", 2e3, 5e3, "/s"),
+    "push 50": Target("pushes to 50 webhooks, all on that one libsoup server", 2e3, 5e3, "/s"),
     "ready stop": Target("ready with an existing store, after an orderly stop", 50, 20, "ms",
                          most=True),
     "ready kill": Target("the same after kill -9", 300, 20, "ms", most=True),
