@@ -37,6 +37,7 @@ static const claim_name storage_claims[] = {
     { EMESH_STORE_CAN_TRIM, "TRIM" },
     { EMESH_STORE_CAN_ORDER, "ORDER" },
     { EMESH_STORE_UNIFORM, "UNIFORM" },
+    { EMESH_STORE_CAN_WATCH, "WATCH" },
     { 0, NULL },
 };
 

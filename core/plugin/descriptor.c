@@ -152,6 +152,7 @@ storage_ok(const check *in)
         OP(emesh_storage_ops, release, EMESH_STORE_CAN_GROUPS),
         OP(emesh_storage_ops, commit, EMESH_STORE_CAN_GROUPS),
         OP(emesh_storage_ops, admin, EMESH_STORE_CAN_GROUPS),
+        OP(emesh_storage_ops, idle, EMESH_STORE_CAN_WATCH),
     };
     const emesh_storage_ops *table = in->component->ops;
 

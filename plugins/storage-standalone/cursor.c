@@ -16,9 +16,10 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
     sa_lane *lane = (sa_lane *)(void *)self;
     const struct emesh_topic *handle = spec->topic;
     sa_cursor *c = calloc(1, sizeof *c);
-    if (c != NULL)
+    bool watch = spec->mode == EMESH_READ_WATCH;
+    if (c != NULL && !watch)
         c->parts = calloc(handle->n_parts, sizeof *c->parts);
-    if (c == NULL || c->parts == NULL) {
+    if (c == NULL || (c->parts == NULL && !watch)) {
         free(c);
         return NULL;
     }
@@ -26,7 +27,8 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
     c->lane = lane;
     c->topic = handle->topic;
     c->reader = reader;
-    c->n_parts = handle->n_parts;
+    c->watch = watch;
+    c->n_parts = watch ? 0 : handle->n_parts;
     if (spec->mode == EMESH_READ_SHARED)
         c->group = sa_group_need(lane->store, &spec->group);
     for (uint32_t i = 0; i < c->n_parts; i++)
@@ -34,8 +36,10 @@ sa_cursor_open(emesh_lane *self, const emesh_read_spec *spec, emesh_reader *read
     pthread_mutex_lock(&c->topic->lock);
     c->topic_next = c->topic->cursors;
     c->topic->cursors = c;
-    atomic_fetch_add(&c->topic->n_cursors, 1);
+    atomic_fetch_add(&c->topic->n_cursors, !watch);
     pthread_mutex_unlock(&c->topic->lock);
+    if (watch)
+        sa_cursor_want((emesh_cursor *)c, 1, 0);
     for (uint32_t i = 0; i < c->n_parts; i++) {
         char name[12];
         int len = snprintf(name, sizeof name, "%u", i);
@@ -50,7 +54,7 @@ void
 sa_cursor_grow(sa_cursor *c)
 {
     uint32_t n = atomic_load(&c->topic->n_parts), had = c->n_parts;
-    if (n <= had)
+    if (n <= had || c->watch)
         return;
     sa_cpart *parts = realloc(c->parts, n * sizeof *parts);
     if (parts == NULL)
@@ -178,6 +182,11 @@ void
 sa_cursor_want(emesh_cursor *cursor, uint32_t records, uint64_t bytes)
 {
     sa_cursor *c = (sa_cursor *)(void *)cursor;
+    if (c->watch) {
+        c->want = 1;
+        sa_cursor_wait(c);
+        return;
+    }
     c->want = records > UINT32_MAX - c->want ? UINT32_MAX : c->want + records;
     if (bytes > 0) {
         c->bytes_given = true;
@@ -228,6 +237,27 @@ sa_cursor_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n)
         sa_lane_ready(c->lane, c);
 }
 
+uint32_t
+sa_cursor_idle(emesh_cursor *cursor)
+{
+    const sa_cursor *c = (const sa_cursor *)(void *)cursor;
+    if (c->group == NULL || c->close_op != NULL || c->job != NULL
+        || c->n_parts != atomic_load(&c->topic->n_parts)
+        || atomic_load(&c->store->log.failed) != 0)
+        return 0;
+    for (uint32_t i = 0; i < c->n_parts; i++) {
+        const sa_cpart *p = &c->parts[i];
+        if (!p->begun || p->resolving || p->pair == NULL)
+            return 0;
+        pthread_mutex_lock(&c->group->lock);
+        uint64_t done = p->pair->ranges.n == 0 ? p->pair->floor : 0;
+        pthread_mutex_unlock(&c->group->lock);
+        if (MIN(done, p->next) < atomic_load(&p->part->visible))
+            return 0;
+    }
+    return sa_inbox_idle(c);
+}
+
 static bool
 dirty(const sa_cursor *c)
 {
@@ -274,7 +304,7 @@ sa_cursor_close(emesh_cursor *cursor, emesh_op *op)
     while (*at != c)
         at = &(*at)->topic_next;
     *at = c->topic_next;
-    atomic_fetch_sub(&topic->n_cursors, 1);
+    atomic_fetch_sub(&topic->n_cursors, !c->watch);
     pthread_mutex_unlock(&topic->lock);
     c->close_op = op;
     sa_inbox_end(c);

@@ -64,6 +64,7 @@ typedef struct sa_cursor { /* the host's emesh_cursor */
     uint32_t turn; /* partition to begin with */
     uint32_t n_parts;
     sa_inbox inbox;
+    bool watch;       /* reads nothing: tells that there is something, once it is armed (want > 0) */
     bool bytes_given; /* a host that never grants bytes counts records alone */
     sa_cpart *parts; /* more when the topic gets more: sa_cursor_grow */
 } sa_cursor;
@@ -83,6 +84,7 @@ void sa_cursor_release(emesh_cursor *cursor, uint32_t partition, uint32_t epoch)
 void sa_cursor_want(emesh_cursor *cursor, uint32_t records, uint64_t bytes);
 void sa_cursor_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n);
 void sa_cursor_close(emesh_cursor *cursor, emesh_op *op);
+uint32_t sa_cursor_idle(emesh_cursor *cursor);
 
 /* [lane] feed.c */
 void sa_feed(sa_cursor *c);
@@ -91,6 +93,11 @@ void sa_lane_feed(emesh_task *task, int32_t code);             /* the lane's rea
 void sa_cursor_resolved(sa_cursor *c, uint32_t i, uint64_t offset);
 /* [lane] Ends cursors whose last obstacle may be gone. */
 void sa_cursors_flushed(sa_lane *lane);
+/* The next visible event of the topic wakes it. */
+void sa_cursor_wait(sa_cursor *c);
 void sa_cursor_unwait(sa_cursor *c);
+
+/* [lane] inbox.c: nothing is held for the group, due or not, nor on its way. */
+bool sa_inbox_idle(const sa_cursor *c);
 
 #endif

@@ -268,8 +268,8 @@ feed_part(sa_cursor *c, uint32_t i)
 }
 
 /* Nothing to hand over now: the next visible event wakes it. */
-static void
-wait_for_more(sa_cursor *c)
+void
+sa_cursor_wait(sa_cursor *c)
 {
     sa_topic *topic = c->topic;
     pthread_mutex_lock(&topic->lock);
@@ -312,10 +312,26 @@ resolve_next(sa_cursor *c)
     }
 }
 
+static void
+tell_news(sa_cursor *c)
+{
+    pthread_mutex_lock(&c->topic->lock);
+    bool news = !c->waiting && c->want > 0;
+    pthread_mutex_unlock(&c->topic->lock);
+    if (!news)
+        return;
+    c->want = 0;
+    c->store->st->partition(c->reader, EMESH_PARTITION_NEWS, 0, "", 0, NULL);
+}
+
 void
 sa_feed(sa_cursor *c)
 {
     bool more = true;
+    if (c->watch) {
+        tell_news(c);
+        return;
+    }
     sa_cursor_grow(c);
     resolve_next(c);
     sa_inbox_feed(c);
@@ -329,7 +345,7 @@ sa_feed(sa_cursor *c)
         c->turn = c->n_parts > 0 ? (c->turn + 1) % c->n_parts : 0;
         if (more || !may_take(c) || c->job != NULL)
             continue;
-        wait_for_more(c);
+        sa_cursor_wait(c);
         more = any_more(c); /* became visible in between, and nobody woke us */
     }
     for (uint32_t i = 0; i < c->n_parts && c->close_op == NULL; i++) {

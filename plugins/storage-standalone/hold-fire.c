@@ -227,9 +227,11 @@ look(sa_store *store, uint64_t now_us)
         bool load;
         uint64_t at = queue_when(store, queue, now_us, &load);
         if (load) {
+            queue->loading = true;
             pthread_mutex_unlock(&holds->lock);
             bool good = sa_queue_load(store, queue);
             pthread_mutex_lock(&holds->lock);
+            queue->loading = false;
             if (!good)
                 return now_us + AGAIN_NS / 1000;
             /* The queue may be gone from the list, and others have another place in it. */

@@ -104,6 +104,13 @@ sa_queue_need(sa_holds *holds, uint32_t group, uint32_t topic)
 }
 
 void
+sa_queue_drop(sa_holds *holds, sa_queue *queue)
+{
+    gint64 key = (gint64)((uint64_t)queue->group << 32 | queue->topic);
+    g_hash_table_remove(holds->queues, &key);
+}
+
+void
 sa_hold_out(sa_hold *hold)
 {
     if (!hold->out)
@@ -159,6 +166,7 @@ sa_hold_add(sa_holds *holds, sa_queue *queue, sa_partition *part, uint64_t due, 
     hold->token = token;
     hold->queue = queue;
     hold->part = part;
+    queue->n_holds++;
     g_hash_table_insert(holds->by_token, &hold->token, hold);
     g_tree_insert(queue->waiting, hold, hold);
     return hold;
@@ -168,6 +176,7 @@ void
 sa_hold_free(sa_holds *holds, sa_hold *hold)
 {
     sa_hold_out(hold);
+    hold->queue->n_holds--;
     g_hash_table_remove(holds->by_token, &hold->token);
     if (hold->dirty)
         TAILQ_REMOVE(&holds->dirty, hold, dirty_link);

@@ -27,6 +27,8 @@ enum sa_hold_row { SA_HOLD_NO_ROW, SA_HOLD_PUTTING, SA_HOLD_ROW };
 
 typedef struct sa_queue {
     uint32_t group, topic;
+    uint32_t n_holds; /* in memory */
+    bool loading;     /* the firer reads its rows, without the lock */
     GTree *waiting; /* sa_hold by (due, token): not given to a reader, not being fired */
     uint64_t from_due, from_token; /* rows from here on are not in memory */
     bool all;                      /* no row is behind it */
@@ -125,6 +127,7 @@ bool sa_holds_any(struct sa_store *store, uint32_t group, uint32_t topic); /* in
 
 /* lock held */
 sa_queue *sa_queue_need(sa_holds *holds, uint32_t group, uint32_t topic);
+void sa_queue_drop(sa_holds *holds, sa_queue *queue); /* nothing is in it, nor in its rows */
 void sa_hold_out(sa_hold *hold);  /* leaves waiting */
 void sa_hold_back(sa_hold *hold); /* returns to it */
 sa_hold *sa_queue_first(const sa_queue *queue);

@@ -71,12 +71,29 @@ sa_inbox_end(sa_cursor *c)
     pthread_mutex_lock(&holds->lock);
     return_all(holds, in);
     if (in->queue->cursor == c) {
+        bool empty = in->queue->all && in->queue->n_holds == 0;
         in->queue->cursor = NULL;
         g_ptr_array_remove_fast(holds->active, in->queue);
         sa_queue_trim(holds, in->queue);
+        if (empty && !in->queue->loading)
+            sa_queue_drop(holds, in->queue);
     }
+    in->queue = NULL;
     in->begun = false;
     pthread_mutex_unlock(&holds->lock);
+}
+
+bool
+sa_inbox_idle(const sa_cursor *c)
+{
+    sa_holds *holds = &c->store->holds;
+    const sa_inbox *in = &c->inbox;
+    if (!in->begun || in->job != NULL || (in->out != NULL && in->out->len > 0))
+        return false;
+    pthread_mutex_lock(&holds->lock);
+    bool idle = in->queue->all && in->queue->n_holds == 0;
+    pthread_mutex_unlock(&holds->lock);
+    return idle;
 }
 
 /* ---- handing over ---- */

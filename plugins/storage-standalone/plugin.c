@@ -70,6 +70,7 @@ static const emesh_storage_ops ops = {
     .want = sa_cursor_want,
     .commit = sa_cursor_commit,
     .close = sa_cursor_close,
+    .idle = sa_cursor_idle,
 };
 
 static const emesh_need needs[] = {

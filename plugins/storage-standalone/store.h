@@ -101,7 +101,7 @@ typedef struct sa_store {
     ((uint64_t)EMESH_STORE_CAN_GROUPS | EMESH_STORE_CAN_ACK_EACH | EMESH_STORE_CAN_REPLAY \
      | EMESH_STORE_CAN_TIME | EMESH_STORE_CAN_TRIM | EMESH_STORE_CAN_ORDER                  \
      | EMESH_STORE_CAN_DELAY | EMESH_STORE_CAN_INBOX | EMESH_STORE_CAN_UNIT             \
-     | EMESH_STORE_ANY_NAME)
+     | EMESH_STORE_ANY_NAME | EMESH_STORE_CAN_WATCH)
 
 #define SA_STORE(self) ((sa_store *)(void *)(self))
 

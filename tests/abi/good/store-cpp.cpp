@@ -111,7 +111,7 @@ const emesh_life_ops life { sizeof life, 0,       nullptr, create,  start,  atta
                             nullptr,     nullptr, nullptr, nullptr, destroy };
 const emesh_storage_ops ops { sizeof ops,  0,           nullptr, nullptr, 0,     0,
                               topic_open,  topic_close, nullptr, append,  open,  begin,
-                              nullptr,     want,        nullptr, close };
+                              nullptr,     want,        nullptr, close,   nullptr };
 const emesh_need needs[] { EMESH_NEED(EMESH_STORE_ID, emesh_store_api, appended) };
 const emesh_component component { sizeof component,
                                   sizeof(emesh_option),
