@@ -4,7 +4,7 @@
  * reader, to main, where the store does it, and home again.
  */
 #include "delivery/change.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 
 #include <string.h>
 
@@ -215,7 +215,8 @@ change_run(emesh_job *job)
     emesh_change *c = (emesh_change *)job;
     emesh_delivery_lane *owner = c->owner->delivery;
     bool other = emesh_change_find(owner, c->topic, c->group) != NULL;
-    emesh_sub *sub = emesh_sub_find(owner, c->topic, c->group);
+    emesh_sub *sub = emesh_rest_find(owner, c->topic, c->group);
+    uint32_t members = sub != NULL ? sub->consumers->len + emesh_rest_waits(sub) : 0;
     g_autofree char *inbox = inbox_name(c);
 
     g_ptr_array_add(owner->changes, c);
@@ -225,9 +226,9 @@ change_run(emesh_job *job)
         end(c, EMESH_E_BUSY, "the group has members, who read its inbox; they must leave first");
     } else if (sub == NULL) {
         emesh_change_begin(c);
-    } else if (c->forget && sub->consumers->len > 0) {
+    } else if (c->forget && members > 0) {
         g_autofree char *why = g_strdup_printf("the group has %u members on topic \"%s\"; they "
-                                               "must leave first", sub->consumers->len, c->topic);
+                                               "must leave first", members, c->topic);
         end(c, EMESH_E_BUSY, why);
     } else if (sub->state == EMESH_SUB_PAUSED) {
         end(c, EMESH_E_UNAVAILABLE, "the store is away");

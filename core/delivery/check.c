@@ -5,11 +5,12 @@
  * published, and none comes. [owner's lane]
  */
 #include "delivery/check.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 
 #define PER_LOOK 512u
 #define LOOKS 6u /* within the time after which it is a finding */
 #define SOONEST_NS UINT64_C(20000000)
+#define REST_NS (60 * UINT64_C(1000000000)) /* the same where nothing is a finding: rounds go on */
 
 static uint64_t
 moved(const emesh_sub *sub)
@@ -49,11 +50,20 @@ over(emesh_sub *sub)
     sub->check.since_ns = 0;
 }
 
+/* What has not moved since the last round may rest, which ends it. */
 static void
 look_at(emesh_sub *sub, uint64_t now)
 {
     uint64_t limit = sub->owner->lane->bus->limits.no_progress_ns, mark = moved(sub);
-    bool waits = events_wait(sub), went_on = mark != sub->check.mark;
+    bool went_on = mark != sub->check.mark, waits;
+
+    if (!went_on && sub->slots.used == 0)
+        emesh_rest_try(sub);
+    if (sub->state == EMESH_SUB_CLOSING || limit == 0) {
+        sub->check.mark = mark;
+        return;
+    }
+    waits = events_wait(sub);
 
     sub->check.mark = mark;
     if (went_on || !waits)
@@ -77,18 +87,27 @@ look_at(emesh_sub *sub, uint64_t now)
         (now - sub->check.since_ns) / 1000000000u);
 }
 
+static uint64_t
+round_ns(const emesh_delivery_lane *d)
+{
+    uint64_t limit = d->lane->bus->limits.no_progress_ns;
+
+    return MAX((limit != 0 ? limit : REST_NS) / LOOKS, SOONEST_NS);
+}
+
 static void
 look(emesh_alarm *alarm)
 {
     emesh_delivery_lane *d =
         (emesh_delivery_lane *)((char *)alarm - offsetof(emesh_delivery_lane, check));
     emesh_worker *worker = d->lane->worker;
-    uint64_t now = emesh_worker_now(worker), limit = d->lane->bus->limits.no_progress_ns;
-    uint64_t wait = MAX(limit / LOOKS, SOONEST_NS);
+    uint64_t now = emesh_worker_now(worker), wait = round_ns(d);
     uint32_t n;
 
-    if (d->checked >= d->all->len)
+    if (d->checked >= d->all->len) {
         d->checked = 0;
+        emesh_rests_look(d);
+    }
     for (n = 0; n < PER_LOOK && d->checked < d->all->len; n++)
         look_at(d->all->pdata[d->checked++], now);
     if (d->all->len == 0)
@@ -102,17 +121,14 @@ void
 emesh_check_add(emesh_sub *sub)
 {
     emesh_delivery_lane *d = sub->owner;
-    uint64_t limit = d->lane->bus->limits.no_progress_ns;
 
-    if (limit == 0)
-        return;
     sub->check.appended = __atomic_load_n(&sub->topic->appended, __ATOMIC_RELAXED);
     sub->check.place = d->all->len + 1;
     g_ptr_array_add(d->all, sub);
     d->check.due = look;
     if (d->check.place == 0)
         emesh_worker_alarm(d->lane->worker, &d->check,
-                           emesh_worker_now(d->lane->worker) + MAX(limit / LOOKS, SOONEST_NS));
+                           emesh_worker_now(d->lane->worker) + round_ns(d));
 }
 
 void

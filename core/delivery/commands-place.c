@@ -9,7 +9,7 @@
 #include "delivery/commands.h"
 #include "delivery/groups.h"
 #include "delivery/patterns.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 #include "delivery/where.h"
 
 #include <string.h>
@@ -337,6 +337,16 @@ delete_listed(void *ctx, GArray *rows)
 }
 
 static void
+count_resting(void *ctx, const emesh_resting *r)
+{
+    deleting *d = ctx;
+
+    if (strcmp(r->group, d->group) == 0 &&
+        (d->topic == NULL || strcmp(r->topic->name, d->topic) == 0))
+        d->members += r->members;
+}
+
+static void
 count_members(void *ctx, emesh_bus_lane *lane)
 {
     deleting *d = ctx;
@@ -348,8 +358,9 @@ count_members(void *ctx, emesh_bus_lane *lane)
         const emesh_sub *sub = value;
         if (strcmp(sub->group, d->group) == 0 &&
             (d->topic == NULL || strcmp(sub->topic->name, d->topic) == 0))
-            d->members += sub->consumers->len;
+            d->members += sub->consumers->len + emesh_rest_waits(sub);
     }
+    emesh_rests_each(lane->delivery, count_resting, d);
 }
 
 static void

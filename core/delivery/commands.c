@@ -7,7 +7,7 @@
 #include "daemon/daemon.h"
 #include "delivery/forget.h"
 #include "delivery/groups.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 
 #include <string.h>
 
@@ -119,6 +119,20 @@ oldest_of(const emesh_sub *sub)
 }
 
 static void
+take_tally(live *l, const emesh_tally *t)
+{
+    l->delivered = t->delivered;
+    l->settled = t->settled;
+    l->returned = t->returned;
+    l->retried = t->retried;
+    l->parked = t->parked;
+    l->buried = t->buried;
+    l->expired = t->expired;
+    l->dropped = t->dropped;
+    l->custody = t->custody;
+}
+
+static void
 see(groups *g, const emesh_sub *sub)
 {
     if (g->only != NULL && strcmp(g->only, sub->group) != 0)
@@ -133,22 +147,42 @@ see(groups *g, const emesh_sub *sub)
         .members = sub->consumers->len,
         .ready = sub->slots.ready,
         .oldest_ms = oldest_of(sub),
-        .delivered = sub->delivered,
-        .settled = sub->settled,
-        .returned = sub->returned,
-        .retried = sub->retried,
-        .parked = sub->parked,
-        .buried = sub->buried,
-        .expired = sub->expired,
-        .dropped = sub->dropped,
-        .custody = sub->custody,
     };
 
+    take_tally(&l, &sub->tally);
     for (uint32_t i = 0; i < sub->consumers->len; i++) {
         const emesh_consumer *c = sub->consumers->pdata[i];
         l.in_flight += c->open_events;
         l.breakers += c->probe_ns != 0;
     }
+    g_array_append_val(g->live, l);
+}
+
+static void
+see_resting(void *ctx, const emesh_resting *r)
+{
+    groups *g = ctx;
+    live l = { .topic = NULL };
+
+    if (g->only != NULL && strcmp(g->only, r->group) != 0)
+        return;
+    for (uint32_t i = 0; g->members != NULL && i < r->members; i++) {
+        const emesh_session *s = r->member[i]->session;
+        uint32_t window = __atomic_load_n(&r->member[i]->window_events, __ATOMIC_RELAXED);
+        uint32_t credit = __atomic_load_n(&s->credit->events, __ATOMIC_RELAXED);
+        member *m = g_new0(member, 1);
+        *m = (member){ .session = s->id,
+                       .topic = g_strdup(r->topic->name),
+                       .state = window == 0 ? "paused" : "ready",
+                       .credit = MIN(credit, window),
+                       .window = window };
+        g_ptr_array_add(g->members, m);
+    }
+    l = (live){ .topic = g_strdup(r->topic->name),
+                .group = g_strdup(r->group),
+                .store = r->topic->store->inst->name,
+                .members = r->members };
+    take_tally(&l, r->tally);
     g_array_append_val(g->live, l);
 }
 
@@ -177,6 +211,7 @@ visit(void *ctx, emesh_bus_lane *lane)
         see(g, sub);
     for (uint32_t i = 0; i < lane->delivery->alone->len; i++)
         see(g, lane->delivery->alone->pdata[i]);
+    emesh_rests_each(lane->delivery, see_resting, g);
     for (GList *link = lane->sessions.head; g->sessions != NULL && link != NULL; link = link->next)
         see_session(g, link->data);
 }
@@ -189,16 +224,6 @@ typedef struct kept {
     uint64_t oldest_ms; /* of what is not settled; 0: unknown, or none */
     emesh_position floor;
 } kept;
-
-/* How long ago the oldest event was stored that is not settled, as in `top`. */
-static void
-age_of(emesh_row_builder *row, uint64_t stored_ms)
-{
-    uint64_t now = (uint64_t)g_get_real_time() / 1000;
-
-    if (stored_ms != 0)
-        emesh_row_number(row, "age-ms", now > stored_ms ? now - stored_ms : 0);
-}
 
 static void
 send_row(groups *g, const char *group, const char *topic, const char *store, const kept *k,
@@ -224,9 +249,9 @@ send_row(groups *g, const char *group, const char *topic, const char *store, con
     if (k != NULL && k->known)
         emesh_row_number(row, "lag", k->lag);
     if (k != NULL && k->oldest_ms != 0)
-        age_of(row, k->oldest_ms);
-    else if (l != NULL)
-        age_of(row, l->oldest_ms);
+        emesh_row_number(row, "oldest-ms", k->oldest_ms);
+    else if (l != NULL && l->oldest_ms != 0)
+        emesh_row_number(row, "oldest-ms", l->oldest_ms);
     if (k != NULL && k->partitions == 1)
         emesh_row_number(row, "floor", k->floor.lo);
     emesh_row_number(row, "in-flight", l != NULL ? l->in_flight : 0);
@@ -279,7 +304,8 @@ partition_row(groups *g, const emesh_listed *listed)
     emesh_row_text(row, "floor", floor, -1);
     if (listed->count != UINT64_MAX)
         emesh_row_number(row, "lag", listed->count);
-    age_of(row, listed->stored_ms);
+    if (listed->stored_ms != 0)
+        emesh_row_number(row, "oldest-ms", listed->stored_ms);
     emesh_row_send(row, g->reply);
 }
 

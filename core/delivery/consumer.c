@@ -2,7 +2,7 @@
  *
  * Consumers, on the owner's lane: joining and leaving, windows, and the settling of offers.
  */
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 #include "event/event.h"
 
 void
@@ -35,14 +35,20 @@ emesh_consumer_join(emesh_bus_lane *here, const emesh_mail *mail)
 }
 
 void
-emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *c)
+emesh_sub_take(emesh_sub *sub, emesh_consumer *c)
 {
-    emesh_sub *sub = emesh_sub_get(here->delivery, c);
-
     c->sub = sub;
     c->number = ++sub->numbers;
     sub->ordered |= c->ordered;
     g_ptr_array_add(sub->consumers, c);
+}
+
+void
+emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *c)
+{
+    emesh_sub *sub = emesh_sub_get(here->delivery, c);
+
+    emesh_sub_take(sub, c);
     if (sub->state == EMESH_SUB_OPEN && !sub->ending &&
         (sub->change == NULL || !emesh_change_forgets(sub->change)))
         emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */
@@ -55,9 +61,11 @@ emesh_consumer_leave(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_consumer *c = mail->to;
 
     c->leaving = true;
-    if (c->sub == NULL && !c->alone)
+    if (c->rest != NULL)
+        emesh_rest_lost(g_steal_pointer(&c->rest), c->member, mail->n != 0);
+    else if (c->sub == NULL && !c->alone)
         emesh_change_unwait(here->delivery, c);
-    if (c->sub != NULL && mail->n != 0 && c->sub->consumers->len == 1)
+    if (c->sub != NULL && mail->n != 0 && c->sub->consumers->len + emesh_rest_waits(c->sub) == 1)
         c->sub->forget = true;
     if (c->sub != NULL && c->sub->alone && c->open_events > 0)
         emesh_sub_note(c->sub, c, EMESH_WHY_MEMBER_LEFT, c->open_events, NULL);

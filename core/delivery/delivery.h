@@ -22,6 +22,9 @@ struct emesh_delivery_lane {
     uint32_t checked;       /* of all, in this round */
     emesh_alarm check;
     GPtrArray *alone;       /* emesh_sub of one broadcasting member each */
+    GHashTable *watches;    /* topic name → emesh_watch: subscriptions at rest (rest.h) */
+    GHashTable *rest_groups; /* emesh_rest_group: their names */
+    uint32_t offers;        /* no epoch of an offer of those at rest is later */
     uint32_t open;          /* offers of all subscriptions here */
     GPtrArray *browses;     /* emesh_browse: readers of administrators */
     GPtrArray *changes;     /* emesh_change: places of groups that are being moved or forgotten */

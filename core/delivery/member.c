@@ -12,7 +12,7 @@
 #include "bus/note.h"
 #include "delivery/adopt.h"
 #include "delivery/patterns.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 #include "event/event.h"
 
 #include <string.h>
@@ -151,6 +151,25 @@ gone_self(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_member_free(mail->to);
 }
 
+/* Its other end, which the owner is told of. */
+static emesh_consumer *
+consumer_new(emesh_member *m)
+{
+    emesh_consumer *c = m->peer = g_new0(emesh_consumer, 1);
+
+    c->home = m->session->lane;
+    c->member = m;
+    c->attach = m->attach;
+    c->inst = m->session->inst;
+    c->session = m->session->id;
+    c->credit = emesh_credit_ref(m->session->credit);
+    c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
+    c->ack_timeout_ns = m->ack_timeout_ns;
+    c->window_events = m->window_events;
+    c->window_bytes = m->window_bytes;
+    return c;
+}
+
 static void
 topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic,
             int32_t code, const char *why)
@@ -175,17 +194,7 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
         return;
     }
     m->topic = emesh_bus_topic_ref(topic);
-    c = m->peer = g_new0(emesh_consumer, 1);
-    c->home = lane;
-    c->member = m;
-    c->attach = m->attach;
-    c->inst = m->session->inst;
-    c->session = m->session->id;
-    c->credit = emesh_credit_ref(m->session->credit);
-    c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
-    c->ack_timeout_ns = m->ack_timeout_ns;
-    c->window_events = m->window_events;
-    c->window_bytes = m->window_bytes;
+    c = consumer_new(m);
     c->alone = m->mode == EMESH_SUB_EVERY;
     c->group = g_strdup(m->group);
     c->topic = emesh_bus_topic_ref(topic);
@@ -377,12 +386,16 @@ emesh_member_leave(emesh_member *m, bool over, uint32_t how)
         mail->x = how;
         mail->y = over;
         mail->n = m->forget;
+    } else if (first && m->rest != NULL) {
+        emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_rest_leave, m->rest);
+        mail->from = m;
+        mail->n = m->forget;
     } else if (first && m->waiter.ready == NULL) {
         emesh_mail_to(lane, lane, gone_self, m); /* never joined: nobody else knows it */
     }
     /* what came but was not handed over goes back; with the session over the owner knows */
     for (uint32_t i = 0; i < m->n_items; i++) {
-        if (!over) {
+        if (!over && m->peer != NULL) {
             emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_settle, m->peer);
             mail->id = m->items[i].id;
             mail->x = EMESH_SETTLE_RETURN;
@@ -532,6 +545,37 @@ emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail)
 {
     emesh_member *m = mail->to;
 
-    emesh_mail_to(here, m->owner, emesh_consumer_free, m->peer);
+    if (m->peer != NULL)
+        emesh_mail_to(here, m->owner, emesh_consumer_free, m->peer);
     emesh_member_free(m);
+}
+
+/* One that leaves has said so already, to the end it had. */
+void
+emesh_member_rest(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+
+    if (m->left)
+        return;
+    emesh_mail_to(here, m->owner, emesh_consumer_free, g_steal_pointer(&m->peer));
+    m->rest = mail->from;
+    if (m->n_items > 0) /* what nobody waited for any longer */
+        return;
+    g_clear_pointer(&m->items, g_free);
+    m->room_items = 0;
+}
+
+void
+emesh_member_wake(emesh_bus_lane *here, const emesh_mail *mail)
+{
+    emesh_member *m = mail->to;
+    emesh_consumer *c;
+
+    if (m->left)
+        return;
+    m->rest = NULL;
+    c = consumer_new(m);
+    c->answered = true;
+    emesh_mail_to(here, m->owner, emesh_rest_rejoin, c)->from = mail->from;
 }

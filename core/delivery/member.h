@@ -35,7 +35,8 @@ struct emesh_member {
     emesh_topic_waiter waiter;  /* while the topic is being opened */
     emesh_bus_topic *topic;
     emesh_bus_lane *owner;      /* NULL until joined */
-    emesh_consumer *peer;       /* known once the owner has answered */
+    emesh_consumer *peer;       /* NULL: it has not joined, or is at rest */
+    struct emesh_rest *rest;    /* with its owner (rest.h); else NULL */
     bool joining, forget;
     int32_t answer;             /* of the join */
     char *answer_text;
@@ -62,3 +63,5 @@ void emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_member_offer(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_member_ended(emesh_bus_lane *here, const emesh_mail *mail);
 void emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail);
+void emesh_member_rest(emesh_bus_lane *here, const emesh_mail *mail); /* from: the record */
+void emesh_member_wake(emesh_bus_lane *here, const emesh_mail *mail); /* likewise */

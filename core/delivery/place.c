@@ -173,17 +173,14 @@ forget_main(emesh_job *job)
 }
 
 void
-emesh_sub_forget_group(emesh_sub *sub)
+emesh_group_forget(emesh_bus_topic *topic, const char *group)
 {
-    forgetting *f;
+    forgetting *f = g_new0(forgetting, 1);
 
-    if (sub->alone || sub->keeps)
-        return;
-    f = g_new0(forgetting, 1);
     f->job.run = forget_main;
-    f->inst = sub->store->inst;
-    f->bus = sub->owner->lane->bus;
-    f->topic = g_strndup(sub->topic->name, sub->topic->store_len);
-    f->group = g_strdup(sub->group);
+    f->inst = topic->store->inst;
+    f->bus = topic->store->bus;
+    f->topic = g_strndup(topic->name, topic->store_len);
+    f->group = g_strdup(group);
     emesh_worker_post(f->bus->main, &f->job);
 }

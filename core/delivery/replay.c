@@ -10,7 +10,7 @@
 #include "bus/own-topic.h"
 #include "bus/publish.h"
 #include "delivery/letters.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 #include "delivery/where.h"
 #include "event/event.h"
 
@@ -171,7 +171,11 @@ static void
 written(emesh_own_append *append, emesh_bus_lane *lane, int32_t code, emesh_position position,
         const char *why)
 {
-    (void)lane, (void)position;
+    letter_write *w = (letter_write *)((char *)append - offsetof(letter_write, append));
+
+    (void)position;
+    if (code == EMESH_OK && append->group.len > 0)
+        emesh_rest_rouse(lane, append->topic, w->replay->group);
     write_end((letter_write *)((char *)append - offsetof(letter_write, append)), code, why);
 }
 

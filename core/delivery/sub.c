@@ -4,7 +4,7 @@
  * call the store made, but at the end of the wake-up.
  */
 #include "delivery/check.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 #include "delivery/browse.h"
 #include "delivery/forget.h"
 
@@ -61,6 +61,7 @@ emesh_delivery_lane_free(emesh_delivery_lane *delivery)
     g_hash_table_unref(delivery->subs);
     g_ptr_array_unref(delivery->alone);
     emesh_check_end(delivery);
+    emesh_rests_clear(delivery);
     g_ptr_array_unref(delivery->changes);
     emesh_tombs_clear(delivery);
     g_ptr_array_unref(delivery->browses);
@@ -96,8 +97,8 @@ emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group)
     return g_hash_table_lookup(owner->subs, &key);
 }
 
-static emesh_sub *
-sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, bool alone)
+emesh_sub *
+emesh_sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, bool alone)
 {
     emesh_sub *sub = g_new0(emesh_sub, 1);
 
@@ -138,12 +139,13 @@ sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group, b
 emesh_sub *
 emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *c)
 {
-    emesh_sub *sub = c->alone ? NULL : emesh_sub_find(owner, c->topic->name, c->group);
+    emesh_sub *sub = c->alone ? NULL : emesh_rest_find(owner, c->topic->name, c->group);
 
     if (sub != NULL)
         return sub;
-    sub = sub_new(owner, c->topic, c->group, c->alone);
+    sub = emesh_sub_new(owner, c->topic, c->group, c->alone);
     sub->start = c->start;
+    sub->fresh = true;
     emesh_sub_place(sub);
     return sub;
 }
@@ -155,7 +157,7 @@ emesh_sub_own(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *gr
     emesh_sub *sub = emesh_sub_find(owner, topic->name, group);
 
     if (sub == NULL) {
-        sub = sub_new(owner, topic, group, false);
+        sub = emesh_sub_new(owner, topic, group, false);
         sub->role = role;
         sub->start.kind = emesh_store_can(sub->store, EMESH_STORE_CAN_REPLAY)
                               ? EMESH_START_EARLIEST
@@ -171,7 +173,7 @@ emesh_sub_own(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *gr
 static bool
 is_wanted(const emesh_sub *sub)
 {
-    return sub->consumers->len > 0 || sub->users > 0;
+    return sub->consumers->len > 0 || sub->users > 0 || sub->waking != NULL;
 }
 
 /* Whoever waited for the reader to be closed. */
@@ -187,12 +189,14 @@ tell_ended(emesh_sub *sub)
     }
 }
 
-static void
-sub_free(emesh_sub *sub)
+void
+emesh_sub_free(emesh_sub *sub)
 {
     emesh_worker *worker = sub->owner->lane->worker;
 
     emesh_check_remove(sub);
+    emesh_rest_cancel(sub);
+    emesh_rest_orphan(sub);
     if (sub->custody_ns != 0)
         emesh_sub_finding(sub, "custody-blocked", NULL);
     emesh_worker_unphase(worker, EMESH_PHASE_APPEND, &sub->pump);
@@ -379,6 +383,8 @@ static void
 after_reader(emesh_sub *sub)
 {
     sub->closed = false;
+    if (sub->watch != NULL && emesh_rest_make(sub))
+        return;
     if (sub->change != NULL && !sub->ending && !sub->pausing) {
         sub->state = EMESH_SUB_CHANGING;
         emesh_change_begin(sub->change);
@@ -406,9 +412,9 @@ after_reader(emesh_sub *sub)
     }
     if (sub->ending)
         tell_end(sub, EMESH_E_NOT_FOUND, "the topic has been deleted or the daemon is stopping");
-    if (sub->forget)
-        emesh_sub_forget_group(sub);
-    sub_free(sub);
+    if (sub->forget && !sub->alone && !sub->keeps)
+        emesh_group_forget(sub->topic, sub->group);
+    emesh_sub_free(sub);
 }
 
 void
@@ -454,8 +460,8 @@ recall(emesh_sub *sub)
     }
 }
 
-static void
-close_reader(emesh_sub *sub)
+void
+emesh_sub_close_reader(emesh_sub *sub)
 {
     emesh_inst *inst = sub->store->inst;
 
@@ -555,8 +561,11 @@ emesh_sub_drop_slot(emesh_sub *sub, uint32_t at)
     if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
         (slot->flags & EMESH_SLOT_KEEPING) != 0)
         emesh_stow_forget(sub, at);
-    if (slot->state == EMESH_SLOT_WAITING)
-        emesh_sub_wait_no_more(sub, at);
+    for (uint32_t w = 0; w < sub->waiting->len; w++)
+        if (slot->state == EMESH_SLOT_WAITING && g_array_index(sub->waiting, uint32_t, w) == at) {
+            g_array_remove_index_fast(sub->waiting, w);
+            break;
+        }
 }
 
 /* Forgets what a window held; its place in the table stays, for the slots' sake. */
@@ -643,6 +652,16 @@ take_turn(emesh_sub *sub)
     emesh_sub_custody(sub);
 }
 
+#define AWAKE 1024u /* so many of a lane may be idle and read all the same, until the next look */
+
+static void
+rest_at_once(emesh_sub *sub)
+{
+    sub->fresh = sub->read == 0;
+    if (sub->fresh && sub->owner->all->len > AWAKE)
+        emesh_rest_try(sub);
+}
+
 static void
 pump(emesh_phased *item)
 {
@@ -669,11 +688,14 @@ pump(emesh_phased *item)
     if (sub->ending || sub->pausing || sub->change != NULL || sub->cursor == NULL ||
         (!is_wanted(sub) && !must_stay(sub) && !lingers(sub))) {
         if (emesh_stows_quiet(sub)) /* else the last result touches it again */
-            close_reader(sub);
+            emesh_sub_close_reader(sub);
     } else if (!draining && sub->role != NULL)
         emesh_sub_want_own(sub);
-    else if (!draining)
+    else if (!draining) {
         emesh_sub_want(sub);
+        if (sub->fresh)
+            rest_at_once(sub);
+    }
 }
 
 /* ---- a topic goes ---- */
@@ -725,6 +747,7 @@ end_subs(emesh_delivery_lane *delivery, const emesh_bus_topic *topic, bool pause
     e->left = 1;
     e->done = done;
     e->ctx = ctx;
+    e->left += emesh_rests_end(delivery, topic, one_ended, e);
     g_hash_table_iter_init(&iter, delivery->subs);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         if (topic == NULL || ((emesh_sub *)value)->topic == topic)
@@ -765,6 +788,7 @@ emesh_delivery_swap_topic(emesh_delivery_lane *delivery, const emesh_bus_topic *
     GHashTableIter iter;
     void *value;
 
+    emesh_rests_swap(delivery, old, fresh);
     g_hash_table_iter_init(&iter, delivery->subs);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         swap(value, old, fresh);

@@ -46,7 +46,7 @@ typedef enum emesh_sub_state {
     EMESH_SUB_PLACING, /* main has the store make the group's place */
     EMESH_SUB_OPENING, /* reader open, no partition begun yet */
     EMESH_SUB_OPEN,
-    EMESH_SUB_CLOSING, /* the reader is being closed */
+    EMESH_SUB_CLOSING, /* the reader is being closed; with a watch: to rest */
     EMESH_SUB_PAUSED,  /* the store is away; asks for the topic until it is back */
     EMESH_SUB_CHANGING, /* closed, while the store moves or forgets the group's place */
 } emesh_sub_state;
@@ -70,6 +70,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     emesh_sub *sub;            /* NULL: the join failed, or it has ended */
     emesh_bus_lane *home;
     emesh_member *member;
+    struct emesh_rest *rest;   /* it is at rest: this end goes when the member has heard so */
     const emesh_inst *inst;    /* the protocol's */
     uint64_t session;          /* its id */
     uint64_t ack_timeout_ns;   /* the member's wish, 0 = none */
@@ -85,7 +86,6 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
     bool failures_differ, has_done;
     uint32_t done_epoch;       /* of the youngest offer it has acknowledged */
-    uint32_t done_ms;          /* when it acknowledged last, low bits of the lane's clock */
     emesh_position failed;     /* of the first of them */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;
@@ -104,6 +104,11 @@ typedef struct emesh_sub_key { /* topic NUL group NUL */
     char *text;
     size_t len;
 } emesh_sub_key;
+
+typedef struct emesh_tally { /* of a subscription's life */
+    uint64_t read, delivered, settled, returned;
+    uint64_t retried, parked, buried, expired, dropped, custody;
+} emesh_tally;
 
 struct emesh_sub {
     emesh_delivery_lane *owner;
@@ -124,6 +129,9 @@ struct emesh_sub {
     bool ordered;              /* by key, also across redelivery */
     bool enrolled;             /* main counts it among those of its group (forget.h) */
     bool forget, ending, pausing;
+    bool fresh;                /* has read nothing since it was made, and may rest at once */
+    struct emesh_watch *watch; /* CLOSING: it rests if nothing comes between (rest.h) */
+    struct emesh_rest *waking; /* members on their way back */
     emesh_change *change;      /* wanted, or being made */
     emesh_topic_waiter waiter; /* PAUSED */
     emesh_alarm again;         /* PAUSED: asks for the topic again */
@@ -178,8 +186,13 @@ struct emesh_sub {
         bool told;
     } check;
     GArray *ended;             /* of emesh_sub_ended: who waits for the end */
-    uint64_t read, delivered, settled, returned;
-    uint64_t retried, parked, buried, expired, dropped, custody;
+    union {
+        struct {
+            uint64_t read, delivered, settled, returned;
+            uint64_t retried, parked, buried, expired, dropped, custody;
+        };
+        emesh_tally tally;     /* the same */
+    };
 };
 
 typedef struct emesh_sub_ended {
@@ -202,7 +215,12 @@ void emesh_consumer_gone(emesh_bus_lane *here, emesh_consumer *consumer);
 
 /* sub.c */
 emesh_sub *emesh_sub_get(emesh_delivery_lane *owner, emesh_consumer *consumer);
-/* The one of this topic and group, or NULL. */
+emesh_sub *emesh_sub_new(emesh_delivery_lane *owner, emesh_bus_topic *topic, const char *group,
+                         bool alone);
+void emesh_sub_free(emesh_sub *sub);
+void emesh_sub_take(emesh_sub *sub, emesh_consumer *consumer); /* among its consumers */
+void emesh_sub_close_reader(emesh_sub *sub);
+/* The one of this topic and group that is awake, or NULL. */
 emesh_sub *emesh_sub_find(emesh_delivery_lane *owner, const char *topic, const char *group);
 void emesh_sub_changed(emesh_sub *sub); /* sub->change is over */
 /* One of the daemon's own, for one more user; it is made if it is not there. */
@@ -218,7 +236,7 @@ emesh_window *emesh_sub_window(emesh_sub *sub, uint32_t number, uint16_t *place)
 /* place.c: on main: start rule, options, PLACE; then emesh_sub_placed on the lane */
 void emesh_sub_place(emesh_sub *sub);
 void emesh_sub_placed(emesh_sub *sub, int32_t code, const char *why);
-void emesh_sub_forget_group(emesh_sub *sub);
+void emesh_group_forget(emesh_bus_topic *topic, const char *group);
 /* offer.c */
 void emesh_sub_offer(emesh_sub *sub);
 void emesh_sub_want(emesh_sub *sub);
@@ -285,9 +303,6 @@ void emesh_stow_forget(emesh_sub *sub, uint32_t index);
 bool emesh_stows_quiet(emesh_sub *sub);
 /* custody.c: what somebody holds too long leaves the window, so that its floor moves */
 void emesh_sub_custody(emesh_sub *sub);
-/* The slot is READY and in no list, and has failed before: into the inbox with it, if it holds up
- * others. False: nothing was done. */
-bool emesh_slot_makes_room(emesh_sub *sub, uint32_t index);
 void emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin,
                          emesh_position copy);
 void emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why);
@@ -298,8 +313,6 @@ void emesh_slot_back(emesh_sub *sub, uint32_t index);
 const emesh_event *emesh_letter_new(const emesh_sub *sub, uint32_t index, emesh_cause cause,
                                     const char *error);
 /* fate.c: may it wait in the group's inbox? */
-/* How long it waited, at least, between its last failure and this offer; 0: it never failed. */
-uint64_t emesh_slot_waited(const emesh_sub *sub, const emesh_slot *slot);
 bool emesh_slot_can_park(const emesh_sub *sub, const emesh_slot *slot);
 /* ladder.c: the store takes what is due later, or for one group, by topics of the daemon's own */
 bool emesh_sub_ladders(const emesh_sub *sub);
@@ -354,8 +367,6 @@ void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
-/* Out of the list of those that wait; the caller says what it does instead. */
-void emesh_sub_wait_no_more(emesh_sub *sub, uint32_t index);
 void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
 /* Where the group goes on in this partition; false: it has no place yet. */

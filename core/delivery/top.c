@@ -8,7 +8,7 @@
 #include "bus/note.h"
 #include "daemon/daemon.h"
 #include "delivery/groups.h"
-#include "delivery/sub.h"
+#include "delivery/rest.h"
 
 #include <string.h>
 
@@ -130,6 +130,27 @@ oldest_stored(const emesh_sub *sub)
 }
 
 static void
+add_tally(top_group *g, const emesh_tally *t)
+{
+    g->delivered += t->delivered;
+    g->settled += t->settled;
+    g->retried += t->retried;
+    g->parked += t->parked;
+    g->buried += t->buried;
+    g->dropped += t->dropped;
+    g->expired += t->expired;
+}
+
+static void
+see_resting(void *ctx, const emesh_resting *r)
+{
+    top_group *g = group_of(ctx, r->topic->name, r->group, r->topic->store->inst->name);
+
+    g->members += r->members;
+    add_tally(g, r->tally);
+}
+
+static void
 see(top *t, const emesh_sub *sub)
 {
     top_group *g;
@@ -144,13 +165,7 @@ see(top *t, const emesh_sub *sub)
     g->ready += sub->slots.ready;
     g->waiting += sub->waiting->len;
     g->stowing += sub->stows->len;
-    g->delivered += sub->delivered;
-    g->settled += sub->settled;
-    g->retried += sub->retried;
-    g->parked += sub->parked;
-    g->buried += sub->buried;
-    g->dropped += sub->dropped;
-    g->expired += sub->expired;
+    add_tally(g, &sub->tally);
     if (oldest != 0 && (g->oldest_ms == 0 || oldest < g->oldest_ms))
         g->oldest_ms = oldest;
 }
@@ -168,6 +183,7 @@ visit(void *ctx, emesh_bus_lane *lane)
     g_hash_table_iter_init(&iter, lane->delivery->subs);
     while (g_hash_table_iter_next(&iter, NULL, &sub))
         see(t, sub);
+    emesh_rests_each(lane->delivery, see_resting, t);
     for (uint32_t i = 0; i < lane->delivery->alone->len; i++)
         see(t, lane->delivery->alone->pdata[i]);
 }
