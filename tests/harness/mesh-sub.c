@@ -55,15 +55,36 @@ subscribe(mesh_client *c, subscribing *p)
 }
 
 mesh_sub *
-mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
-               uint32_t window, bool ack)
+mesh_subscribe_begin(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+                     uint32_t window, bool ack)
 {
     subscribing p = { .topic = topic, .group = group, .mode = mode, .window = window };
     mesh_sub *s = subscribe(c, &p);
 
     s->ack = ack;
     mesh_on_lane(c->m, c->lane, subscribe_on_lane, &p);
+    return s;
+}
+
+size_t
+mesh_sub_bytes(void)
+{
+    return sizeof(mesh_sub) + 16 + 48 + sizeof(void *); /* its array of deliveries is empty */
+}
+
+void
+mesh_subscribe_end(mesh_sub *s)
+{
     mesh_wait(is_answered, s);
+}
+
+mesh_sub *
+mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+               uint32_t window, bool ack)
+{
+    mesh_sub *s = mesh_subscribe_begin(c, topic, group, mode, window, ack);
+
+    mesh_subscribe_end(s);
     return s;
 }
 

@@ -62,6 +62,11 @@ uint32_t mesh_asked(mesh_client *c);
 /* Subscribes, to a pattern if topic is one, and waits for the answer. window 0 = paused. ack: settle DONE at once. */
 mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                          uint32_t window, bool ack);
+/* The same in two steps, so that many of them are answered together. */
+mesh_sub *mesh_subscribe_begin(mesh_client *c, const char *topic, const char *group, uint32_t mode,
+                               uint32_t window, bool ack);
+void mesh_subscribe_end(mesh_sub *s);
+size_t mesh_sub_bytes(void); /* what the harness has for one, about */
 /* The same with push_to. */
 mesh_sub *mesh_subscribe_to(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                             const char *url);
