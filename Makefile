@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 SECONDS_EACH ?= 60
 SECONDS ?= 1800
 
-.PHONY: all build run test test-faults test-sanitizers bench soak fuzz install clean
+.PHONY: all build run test test-faults test-brokers test-sanitizers bench soak fuzz install clean
 
 all: build
 build:
@@ -16,6 +16,8 @@ test:
 	@scripts/test
 test-faults:
 	@scripts/test-faults
+test-brokers:
+	@scripts/test-brokers
 test-sanitizers:
 	@scripts/test-sanitizers
 bench:

@@ -86,6 +86,7 @@ struct emesh_admin_conn {   /* lives as long as libsoup keeps the connection */
     emesh_admin_lane *lane; /* NULL once the lane is gone */
     GSocket *socket;
     GIOStream *tls;         /* what to read and write through; NULL: the socket itself */
+    const char *flaw;       /* of the client's certificate, as GIO calls it; NULL: none */
     char user[24];          /* "uid:1000"; who shows the token is "token" */
     char peer[80];          /* for sessions and logs */
     bool is_unix;

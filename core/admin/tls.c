@@ -49,11 +49,13 @@ on_shaken(GObject *source, GAsyncResult *result, gpointer data)
         emesh_conn_serve(conn, G_IO_STREAM(source), address);
         return;
     }
-    g_autofree char *why = g_strdup_printf("TLS handshake: %s", error->message);
-    emesh_conn_log(conn, EMESH_PEER_HANDSHAKE,
-                   g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
-                       ? "TLS handshake: not finished in time"
-                       : why);
+    bool late = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_autofree char *why = g_strdup_printf(
+        "TLS handshake: %s%s", conn->flaw != NULL ? "the client's certificate is refused: " : "",
+        conn->flaw != NULL ? conn->flaw
+        : late             ? "not finished in time"
+                           : error->message);
+    emesh_conn_log(conn, EMESH_PEER_HANDSHAKE, why);
     emesh_conn_cut(conn);
     g_clear_object(&conn->tls);
 }
@@ -63,7 +65,12 @@ static gboolean
 on_certificate(GTlsConnection *tls, GTlsCertificate *peer, GTlsCertificateFlags flags,
                gpointer data)
 {
-    (void)tls, (void)peer, (void)data;
+    emesh_admin_conn *conn = g_object_get_data(data, EMESH_CONN_KEY);
+    g_autoptr(GFlagsClass) known = g_type_class_ref(G_TYPE_TLS_CERTIFICATE_FLAGS);
+    const GFlagsValue *first = flags != 0 ? g_flags_get_first_value(known, flags) : NULL;
+    (void)tls, (void)peer;
+    if (flags != 0)
+        conn->flaw = first != NULL ? first->value_nick : "not good"; /* of a static type */
     return flags == 0;
 }
 
@@ -88,7 +95,8 @@ emesh_admin_tls_begin(emesh_admin_conn *conn, GIOStream *plain, GSocketAddress *
     }
     /* a client that closes without goodbye has still sent a whole request: HTTP tells its length */
     g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(conn->tls), FALSE);
-    g_signal_connect(conn->tls, "accept-certificate", G_CALLBACK(on_certificate), NULL);
+    g_signal_connect(conn->tls, "accept-certificate", G_CALLBACK(on_certificate),
+                     address); /* which the handshake keeps */
     conn->handshake = g_cancellable_new();
     g_tls_connection_handshake_async(G_TLS_CONNECTION(conn->tls), G_PRIORITY_DEFAULT,
                                      conn->handshake, on_shaken, g_object_ref(address));

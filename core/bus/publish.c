@@ -168,7 +168,7 @@ static void
 refuse(emesh_bus_lane *lane, emesh_pending *p, const char *topic, int32_t error, emesh_why why)
 {
     lane->counts.refused++;
-    emesh_note_publish(lane, p, topic, why.code, error, NULL);
+    emesh_note_publish(lane, p, topic, why.code, error, why.text); /* some codes have several */
     emesh_pending_end(lane, p, error, 0, why.text);
 }
 

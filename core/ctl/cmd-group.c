@@ -11,7 +11,7 @@ static const ctl_column groups[] = {
     { "mode", "MODE", CTL_TEXT },
     { "members", "MEMBERS", CTL_COUNT },
     { "lag", "LAG", CTL_COUNT },
-    { "oldest-ms", "OLDEST", CTL_AGO },
+    { "age-ms", "OLDEST", CTL_SPAN },
     { "in-flight", "IN FLIGHT", CTL_COUNT },
     { "delivered", "DELIVERED", CTL_COUNT },
     { "settled", "SETTLED", CTL_COUNT },
@@ -24,7 +24,7 @@ static const ctl_column partitions[] = {
     { "partition", "PARTITION", CTL_TEXT },
     { "floor", "FLOOR", CTL_TEXT },
     { "lag", "LAG", CTL_COUNT },
-    { "oldest-ms", "OLDEST", CTL_AGO },
+    { "age-ms", "OLDEST", CTL_SPAN },
     { NULL, NULL, CTL_TEXT },
 };
 

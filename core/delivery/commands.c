@@ -225,6 +225,16 @@ typedef struct kept {
     emesh_position floor;
 } kept;
 
+/* How long ago the oldest event was stored that is not settled, as in `top`. */
+static void
+age_of(emesh_row_builder *row, uint64_t stored_ms)
+{
+    uint64_t now = (uint64_t)g_get_real_time() / 1000;
+
+    if (stored_ms != 0)
+        emesh_row_number(row, "age-ms", now > stored_ms ? now - stored_ms : 0);
+}
+
 static void
 send_row(groups *g, const char *group, const char *topic, const char *store, const kept *k,
          const live *l)
@@ -249,9 +259,9 @@ send_row(groups *g, const char *group, const char *topic, const char *store, con
     if (k != NULL && k->known)
         emesh_row_number(row, "lag", k->lag);
     if (k != NULL && k->oldest_ms != 0)
-        emesh_row_number(row, "oldest-ms", k->oldest_ms);
-    else if (l != NULL && l->oldest_ms != 0)
-        emesh_row_number(row, "oldest-ms", l->oldest_ms);
+        age_of(row, k->oldest_ms);
+    else if (l != NULL)
+        age_of(row, l->oldest_ms);
     if (k != NULL && k->partitions == 1)
         emesh_row_number(row, "floor", k->floor.lo);
     emesh_row_number(row, "in-flight", l != NULL ? l->in_flight : 0);
@@ -304,8 +314,7 @@ partition_row(groups *g, const emesh_listed *listed)
     emesh_row_text(row, "floor", floor, -1);
     if (listed->count != UINT64_MAX)
         emesh_row_number(row, "lag", listed->count);
-    if (listed->stored_ms != 0)
-        emesh_row_number(row, "oldest-ms", listed->stored_ms);
+    age_of(row, listed->stored_ms);
     emesh_row_send(row, g->reply);
 }
 

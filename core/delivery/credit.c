@@ -195,6 +195,17 @@ emesh_consumer_down(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot, u
         emesh_slot_note(sub, slot, c, EMESH_WHY_MEMBER_DOWN, wait_ns / 1000000u, words);
 }
 
+/* Since this event failed the last time, the member has taken others: that it fails again says
+ * nothing of the member. Some that fail for ever, and come again and again, would else look like a
+ * member that is down. */
+static bool
+took_others(const emesh_sub *sub, const emesh_consumer *c, const emesh_slot *slot)
+{
+    uint32_t failed_ms = slot->offered_ms - (uint32_t)(emesh_slot_waited(sub, slot) / 1000000u);
+
+    return slot->attempt > 1 && c->has_done && (int32_t)(c->done_ms - failed_ms) > 0;
+}
+
 /* A failed offer of a member that fails whatever it gets. */
 static bool
 breaker(emesh_sub *sub, emesh_consumer *c, const emesh_slot *slot)
@@ -227,6 +238,7 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
         if (!c->has_done || (int32_t)(slot->epoch - c->done_epoch) > 0)
             c->done_epoch = slot->epoch;
         c->has_done = true;
+        c->done_ms = (uint32_t)(now / 1000000u);
         c->failures = 0;
         c->failures_differ = false;
         c->probe_ns = c->probe_wait_ns = 0;
@@ -238,6 +250,8 @@ emesh_consumer_outcome(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, bool
         return true;
     }
     slot->avoid = c->number;
+    if (took_others(sub, c, slot))
+        return true;
     lone = c->lone_epoch != 0 && c->lone_epoch == slot->epoch;
     down = breaker(sub, c, slot);
     if (!sub->alone) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Custody: an event that a member holds for long keeps the floor of its window down. When the
- * window is nearly full, a copy goes into the group's inbox, due when the offer's deadline is over,
- * and the event leaves the window. The offer stays open; its ack deletes the copy. [owner's lane]
+ * What keeps the floor of a nearly full window down goes on from the group's inbox. Custody: of an
+ * event that a member holds for long a copy is written, due when the offer's deadline is over, and the
+ * event leaves the window. The offer stays open; its ack deletes the copy. One that has failed and
+ * waits for its next try is parked, however short the wait. [owner's lane]
  */
 #include "delivery/sub.h"
 
@@ -11,6 +12,7 @@
 #define HELD_MS 10000u
 #define GRACE_NS UINT64_C(1000000000) /* the copy comes after the deadline, not before */
 #define AGAIN_NS UINT64_C(1000000000)
+#define LOOK_AT 512u /* slots from the floor on */
 
 static emesh_window *
 inbox_of(const emesh_sub *sub, uint16_t *place)
@@ -57,22 +59,85 @@ look_at(emesh_sub *sub, emesh_window *window)
         emesh_worker_alarm(worker, &sub->probe, now + wait);
 }
 
+/* Can its events go to an inbox? place: of the inbox among its windows, if it is there. */
+static bool
+has_inbox(const emesh_sub *sub, uint16_t *place)
+{
+    *place = UINT16_MAX;
+    if (sub->alone || sub->ordered || sub->role != NULL)
+        return false;
+    if (emesh_sub_ladders(sub)) /* it is no window of this subscription */
+        return true;
+    return !sub->keeps && emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) &&
+           emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) && inbox_of(sub, place) != NULL;
+}
+
+/* Its next try has a number already: what goes with it counts those that were. */
+static void
+park_failed(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
+{
+    emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+
+    slot->attempt = MAX(1u, slot->attempt - 1);
+    emesh_slot_park(sub, index, wait_ns);
+}
+
+/* A suspect one stays: the inbox does not tell how often it was. */
+static bool
+may_park(const emesh_sub *sub, const emesh_slot *slot)
+{
+    return slot->attempt > 1 && (slot->flags & (EMESH_SLOT_SUSPECT | EMESH_SLOT_LOOSE)) == 0 &&
+           emesh_slot_can_park(sub, slot);
+}
+
+/* A few that fail must not hold up all that is behind them. */
+static void
+park_waiting(emesh_sub *sub, const emesh_window *window)
+{
+    uint64_t now = emesh_worker_now(sub->owner->lane->worker);
+
+    for (uint32_t k = 0; k < MIN(window->order.n, LOOK_AT); k++) {
+        uint32_t index = window->order.at[(window->order.head + k) & (window->order.room - 1)];
+        const emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+        if (slot->state == EMESH_SLOT_WAITING && may_park(sub, slot)) {
+            uint64_t due = slot->due_ns;
+            emesh_sub_wait_no_more(sub, index);
+            park_failed(sub, index, due > now ? due - now : 0);
+        } else if (slot->state != EMESH_SLOT_SETTLED && slot->state != EMESH_SLOT_PARKING &&
+                   slot->state != EMESH_SLOT_BURYING) {
+            return;
+        }
+    }
+}
+
+bool
+emesh_slot_makes_room(emesh_sub *sub, uint32_t index)
+{
+    const emesh_slot *slot = emesh_slot_at(&sub->slots, index);
+    uint16_t place;
+
+    if (!may_park(sub, slot) || !nearly_full(sub, sub->windows->pdata[slot->partition]) ||
+        !has_inbox(sub, &place) || slot->partition == place)
+        return false;
+    park_failed(sub, index, 0);
+    return true;
+}
+
 void
 emesh_sub_custody(emesh_sub *sub)
 {
     uint16_t place;
 
-    if (sub->alone || sub->ordered || sub->role != NULL)
-        return;
-    if (emesh_sub_ladders(sub))
-        place = UINT16_MAX; /* its inbox is no window of this subscription */
-    else if (sub->keeps || !emesh_store_can(sub->store, EMESH_STORE_CAN_INBOX) ||
-             !emesh_store_can(sub->store, EMESH_STORE_CAN_DELAY) || inbox_of(sub, &place) == NULL)
-        return;
     for (uint32_t i = 0; i < sub->windows->len; i++) {
         emesh_window *window = sub->windows->pdata[i];
-        if (window->order.n > 0 && i != place && !window->revoking && nearly_full(sub, window))
-            look_at(sub, window);
+        if (window->order.n == 0 || window->revoking || !nearly_full(sub, window))
+            continue;
+        if (!has_inbox(sub, &place))
+            return;
+        if (i == place)
+            continue;
+        park_waiting(sub, window);
+        look_at(sub, window);
     }
 }
 

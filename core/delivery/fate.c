@@ -56,7 +56,7 @@ emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed)
         g_array_append_val(sub->commits, one);
 }
 
-/* 1 s, 2 s, 4 s … as the group says, a fifth more or less: who failed together comes apart. */
+/* 1 s, 2 s, 4 s … as the group says. */
 static uint64_t
 backoff(const emesh_sub *sub, uint32_t attempts)
 {
@@ -64,8 +64,22 @@ backoff(const emesh_sub *sub, uint32_t attempts)
 
     for (uint32_t i = 1; i < attempts && wait < sub->rule.retry_wait_max_ns; i++)
         wait *= 2;
-    wait = MIN(wait, sub->rule.retry_wait_max_ns);
+    return MIN(wait, sub->rule.retry_wait_max_ns);
+}
+
+/* A fifth more or less: who failed together comes apart. */
+static uint64_t
+scattered(uint64_t wait)
+{
     return wait - wait / 5 + (uint64_t)(g_random_double() * (double)(wait / 5 * 2));
+}
+
+uint64_t
+emesh_slot_waited(const emesh_sub *sub, const emesh_slot *slot)
+{
+    uint64_t wait = slot->attempt > 1 ? backoff(sub, slot->attempt - 1) : 0;
+
+    return wait - wait / 5;
 }
 
 bool
@@ -118,7 +132,7 @@ emesh_slot_failed(emesh_sub *sub, uint32_t index, emesh_cause cause, const char 
         emesh_slot_bury(sub, index, cause, error);
         return;
     }
-    wait = MAX(delay_ns, backoff(sub, slot->attempt));
+    wait = MAX(delay_ns, scattered(backoff(sub, slot->attempt)));
     if ((slot->flags & EMESH_SLOT_CUSTODY) != 0 || (wait > PARK_ABOVE_NS && emesh_slot_can_park(sub, slot))) {
         emesh_slot_park(sub, index, wait);
         return;

@@ -205,7 +205,7 @@ emesh_sub_next_turn(emesh_alarm *alarm)
     emesh_sub_touch((emesh_sub *)((char *)alarm - offsetof(emesh_sub, next_turn)));
 }
 
-#define PROBE_LOOK 64u /* events put aside for one that has not failed yet */
+#define PROBE_LOOK 1024u /* events put aside for one that has not failed yet */
 
 static bool
 failed_before(const emesh_slot *slot)
@@ -299,9 +299,11 @@ emesh_sub_offer(emesh_sub *sub)
             emesh_slot_failed(sub, index, EMESH_CAUSE_UNFIT, NULL, 0);
         }
     }
-    for (uint32_t i = 0; failed != NULL && i < failed->len; i++)
-        if (i > 0 || !probe_all_the_same(sub, g_array_index(failed, uint32_t, i)))
-            emesh_slots_return(&sub->slots, g_array_index(failed, uint32_t, i));
+    for (uint32_t i = 0; failed != NULL && i < failed->len; i++) {
+        uint32_t index = g_array_index(failed, uint32_t, i);
+        if ((i > 0 || !probe_all_the_same(sub, index)) && !emesh_slot_makes_room(sub, index))
+            emesh_slots_return(&sub->slots, index);
+    }
     for (uint32_t i = 0; aside != NULL && i < aside->len; i++)
         emesh_slots_return(&sub->slots, g_array_index(aside, uint32_t, i));
 }

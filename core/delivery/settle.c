@@ -66,6 +66,16 @@ emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns)
 }
 
 void
+emesh_sub_wait_no_more(emesh_sub *sub, uint32_t index)
+{
+    for (uint32_t i = 0; i < sub->waiting->len; i++)
+        if (g_array_index(sub->waiting, uint32_t, i) == index) {
+            g_array_remove_index_fast(sub->waiting, i);
+            return;
+        }
+}
+
+void
 emesh_sub_due(emesh_alarm *alarm)
 {
     emesh_sub *sub = (emesh_sub *)((char *)alarm - offsetof(emesh_sub, due));

@@ -561,11 +561,8 @@ emesh_sub_drop_slot(emesh_sub *sub, uint32_t at)
     if (slot->state == EMESH_SLOT_PARKING || slot->state == EMESH_SLOT_BURYING ||
         (slot->flags & EMESH_SLOT_KEEPING) != 0)
         emesh_stow_forget(sub, at);
-    for (uint32_t w = 0; w < sub->waiting->len; w++)
-        if (slot->state == EMESH_SLOT_WAITING && g_array_index(sub->waiting, uint32_t, w) == at) {
-            g_array_remove_index_fast(sub->waiting, w);
-            break;
-        }
+    if (slot->state == EMESH_SLOT_WAITING)
+        emesh_sub_wait_no_more(sub, at);
 }
 
 /* Forgets what a window held; its place in the table stays, for the slots' sake. */

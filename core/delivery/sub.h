@@ -86,6 +86,7 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
     bool failures_differ, has_done;
     uint32_t done_epoch;       /* of the youngest offer it has acknowledged */
+    uint32_t done_ms;          /* when it acknowledged last, low bits of the lane's clock */
     emesh_position failed;     /* of the first of them */
     uint64_t probe_ns;         /* breaker open: next try; 0 = closed */
     uint64_t probe_wait_ns;
@@ -303,6 +304,9 @@ void emesh_stow_forget(emesh_sub *sub, uint32_t index);
 bool emesh_stows_quiet(emesh_sub *sub);
 /* custody.c: what somebody holds too long leaves the window, so that its floor moves */
 void emesh_sub_custody(emesh_sub *sub);
+/* The slot is READY and in no list, and has failed before: into the inbox with it, if it holds up
+ * others. False: nothing was done. */
+bool emesh_slot_makes_room(emesh_sub *sub, uint32_t index);
 void emesh_custody_taken(emesh_sub *sub, uint32_t index, emesh_position origin,
                          emesh_position copy);
 void emesh_custody_failed(emesh_sub *sub, uint32_t index, emesh_position origin, const char *why);
@@ -313,6 +317,8 @@ void emesh_slot_back(emesh_sub *sub, uint32_t index);
 const emesh_event *emesh_letter_new(const emesh_sub *sub, uint32_t index, emesh_cause cause,
                                     const char *error);
 /* fate.c: may it wait in the group's inbox? */
+/* How long it waited, at least, between its last failure and this offer; 0: it never failed. */
+uint64_t emesh_slot_waited(const emesh_sub *sub, const emesh_slot *slot);
 bool emesh_slot_can_park(const emesh_sub *sub, const emesh_slot *slot);
 /* ladder.c: the store takes what is due later, or for one group, by topics of the daemon's own */
 bool emesh_sub_ladders(const emesh_sub *sub);
@@ -367,6 +373,8 @@ void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
+/* Out of the list of those that wait; the caller says what it does instead. */
+void emesh_sub_wait_no_more(emesh_sub *sub, uint32_t index);
 void emesh_sub_due(emesh_alarm *alarm);
 /* positions.c */
 /* Where the group goes on in this partition; false: it has no place yet. */

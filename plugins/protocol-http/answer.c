@@ -81,11 +81,8 @@ void
 http_retry_after(http_request *r, uint32_t seconds)
 {
     char text[16];
-    if (r->msg == NULL)
-        return;
     g_snprintf(text, sizeof text, "%u", seconds);
-    soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Retry-After",
-                                 text);
+    http_answer_header(r, "Retry-After", text);
 }
 
 void
@@ -128,22 +125,21 @@ static void
 put_frame(http_request *r)
 {
     const http_options *o = &r->lane->http->options;
-    SoupMessageHeaders *out = soup_server_message_get_response_headers(r->msg);
     char text[16];
 
     if (r->face == HTTP_FACE_CODE) {
         g_snprintf(text, sizeof text, "%d", r->code);
-        soup_message_headers_replace(out, "code", text);
+        http_answer_header(r, "code", text);
     } else {
-        soup_message_headers_replace(out, "uri", r->path);
+        http_answer_header(r, "uri", r->path);
     }
     if (!r->frame)
         return;
-    soup_message_headers_replace(out, "eventmeshcluster", o->cluster);
+    http_answer_header(r, "eventmeshcluster", o->cluster);
     g_autofree char *address = own_address(r);
-    soup_message_headers_replace(out, "eventmeship", address);
-    soup_message_headers_replace(out, "eventmeshenv", o->env);
-    soup_message_headers_replace(out, "eventmeshidc", o->idc);
+    http_answer_header(r, "eventmeship", address);
+    http_answer_header(r, "eventmeshenv", o->env);
+    http_answer_header(r, "eventmeshidc", o->idc);
 }
 
 void
@@ -151,7 +147,7 @@ http_ret(http_request *r, uint32_t status, int ret, const char *text)
 {
     g_autoptr(GString) body = g_string_new(NULL);
 
-    if (r->msg == NULL || r->answered)
+    if (r->gone || r->answered)
         return;
     text = text != NULL ? text : http_ret_text(ret);
     put_frame(r);

@@ -118,7 +118,8 @@ http_ce_take_header(http_attrs *to, const char *name, const char *value, bool le
         return refuse(flaw, name - 3, "is given twice");
     if (to->list->len >= HTTP_ATTRS_MAX)
         return refuse(flaw, name - 3, "is one attribute too many");
-    char *decoded = g_malloc(value_len + 1);
+    char small[256], *large = value_len < sizeof small ? NULL : g_malloc(value_len + 1);
+    char *decoded = large != NULL ? large : small;
     const char *why = http_percent_header(value, value_len, decoded, &n);
     if (why != NULL && lenient && g_utf8_validate(value, -1, NULL)) {
         memcpy(decoded, value, value_len);
@@ -130,7 +131,7 @@ http_ce_take_header(http_attrs *to, const char *name, const char *value, bool le
         const char *kept = http_attrs_keep(to, decoded, n);
         http_attrs_set_len(to, http_attrs_keep(to, lower, strlen(lower)), kept, n);
     }
-    g_free(decoded);
+    g_free(large);
     return why == NULL || refuse(flaw, name - 3, why);
 }
 
@@ -139,9 +140,10 @@ http_ce_take_end(http_attrs *to, http_ce_flaw *flaw)
 {
     static const char *const wanted[] = { "specversion", "id", "source", "type" };
     for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        if (http_attrs_has(to, wanted[i]))
+            continue;
         g_autofree char *field = g_strconcat("ce-", wanted[i], NULL);
-        if (!http_attrs_has(to, wanted[i]))
-            return refuse(flaw, field, "is missing");
+        return refuse(flaw, field, "is missing");
     }
     for (guint i = 0; i < to->list->len; i++) {
         const emesh_attr *attr = &g_array_index(to->list, emesh_attr, i);

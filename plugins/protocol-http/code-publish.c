@@ -18,7 +18,7 @@ ret_for(const http_request *r, int32_t code)
     if (code == EMESH_OK)
         return 0;
     if (r->code == 301)
-        return ret == 8 ? 7 : ret == 22 ? ret : 16;
+        return ret == 8 ? 7 : ret == 22 || ret == 23 ? ret : 16;
     if (r->code == 101)
         return ret == 23 || ret == 22 ? ret : ret == 8 ? 7 : EMESH_CLASS(code) == 4 ? 4 : 3;
     if ((r->code == 102 || r->code == 107) && ret != 22)

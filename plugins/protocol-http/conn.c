@@ -50,8 +50,17 @@ conn_free(gpointer data)
     }
     g_clear_object(&conn->stream);
     g_clear_object(&conn->local);
-    g_object_unref(conn->socket);
+    if (conn->socket == NULL)
+        close(conn->fd);
+    g_clear_object(&conn->socket);
     g_free(conn);
+}
+
+/* -1: libsoup has closed it. */
+static int
+fd_of(const http_conn *conn)
+{
+    return conn->socket != NULL ? g_socket_get_fd(conn->socket) : conn->fd;
 }
 
 http_conn *
@@ -68,7 +77,7 @@ bytes_moved(const http_conn *conn)
     struct tcp_info info = { 0 };
     socklen_t len = sizeof info;
 
-    if (getsockopt(g_socket_get_fd(conn->socket), IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    if (getsockopt(fd_of(conn), IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return 0;
     return info.tcpi_bytes_received + info.tcpi_bytes_acked;
 }
@@ -90,7 +99,7 @@ http_conn_cut(http_conn *conn)
 {
     if (conn->handshake != NULL)
         g_cancellable_cancel(conn->handshake);
-    g_socket_shutdown(conn->socket, TRUE, TRUE, NULL);
+    shutdown(fd_of(conn), SHUT_RDWR);
 }
 
 bool
@@ -100,7 +109,7 @@ http_conn_gone(const http_conn *conn)
 
     if (conn == NULL)
         return true;
-    return recv(g_socket_get_fd(conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return recv(fd_of(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static void
@@ -198,7 +207,8 @@ static void
 serve(http_conn *conn, GIOStream *stream)
 {
     g_autoptr(GError) error = NULL;
-    http_conn_enter(conn, HTTP_IDLE);
+    if (conn->state != HTTP_IDLE)
+        http_conn_enter(conn, HTTP_IDLE);
     if (!soup_server_accept_iostream(conn->lane->server, stream, conn->local, conn->remote, &error))
         http_log_conn(conn->lane, conn->peer, error->message);
 }
@@ -215,31 +225,56 @@ write_peer(http_conn *conn)
 void
 http_conn_new(http_lane *lane, int fd, GSocketAddress *local, GSocketAddress *remote)
 {
-    g_autoptr(GError) error = NULL;
-    GSocket *socket = g_socket_new_from_fd(fd, &error);
-    http_conn *conn;
+    http_conn *conn = g_new0(http_conn, 1);
+    int on = 1;
 
-    if (socket == NULL) {
-        __atomic_sub_fetch(&lane->http->n_connections, 1, __ATOMIC_RELAXED);
-        close(fd);
-        return;
-    }
-    g_socket_set_blocking(socket, FALSE);
-    g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL);
-    conn = g_new0(http_conn, 1);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     conn->lane = lane;
-    conn->socket = socket;
+    conn->fd = fd;
     conn->local = local != NULL ? g_object_ref(local) : g_object_ref(remote);
-    conn->remote = remote;
+    conn->remote = g_object_ref(remote);
     conn->in_lane.data = conn;
     conn->state = HTTP_HANDSHAKE;
     conn->since_ns = http_now(lane);
     write_peer(conn);
     g_queue_push_tail_link(&lane->conns, &conn->in_lane);
-    g_object_set_data_full(G_OBJECT(remote), CONN_KEY, conn, conn_free);
     http_count(lane->http, lane->http->counters.connections, 1);
-    conn->stream = G_IO_STREAM(g_socket_connection_factory_create_connection(socket));
     if (lane->tls.certificate != NULL) {
+        http_conn_hand_over(conn);
+        return;
+    }
+    http_conn_enter(conn, HTTP_IDLE);
+    if (!http_direct_start(conn))
+        http_conn_close(conn);
+}
+
+void
+http_conn_close(http_conn *conn)
+{
+    GSocketAddress *remote = conn->remote;
+
+    http_direct_stop(conn);
+    conn_free(conn);
+    g_object_unref(remote);
+}
+
+void
+http_conn_hand_over(http_conn *conn)
+{
+    g_autoptr(GSocketAddress) remote = conn->remote;
+    g_autoptr(GError) error = NULL;
+
+    http_direct_stop(conn);
+    conn->socket = g_socket_new_from_fd(conn->fd, &error);
+    if (conn->socket == NULL) {
+        http_log_conn(conn->lane, conn->peer, error->message);
+        conn_free(conn);
+        return;
+    }
+    g_socket_set_blocking(conn->socket, FALSE);
+    g_object_set_data_full(G_OBJECT(remote), CONN_KEY, conn, conn_free);
+    conn->stream = G_IO_STREAM(g_socket_connection_factory_create_connection(conn->socket));
+    if (conn->lane->tls.certificate != NULL) {
         http_tls_begin(conn, serve);
         return;
     }
@@ -252,6 +287,10 @@ http_conns_forget(http_lane *lane)
 {
     while (lane->conns.head != NULL) { /* libsoup may keep records a little longer */
         http_conn *conn = lane->conns.head->data;
+        if (conn->direct != NULL) {
+            http_conn_close(conn);
+            continue;
+        }
         g_queue_unlink(&lane->conns, &conn->in_lane);
         __atomic_sub_fetch(&lane->http->n_connections, 1, __ATOMIC_RELAXED);
         http_count(lane->http, lane->http->counters.connections, -1);

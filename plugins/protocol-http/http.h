@@ -17,6 +17,7 @@
 typedef struct http_instance http_instance;
 typedef struct http_lane http_lane;
 typedef struct http_conn http_conn;
+typedef struct http_direct http_direct; /* direct.c: how a connection is served without libsoup */
 typedef struct http_request http_request;
 typedef struct http_session http_session;
 typedef struct http_publish http_publish;
@@ -31,6 +32,7 @@ typedef struct http_options {
     /* our own */
     uint64_t max_event, request_ns, keep_alive_ns, publish_ns, queue_ns;
     uint32_t max_batch;
+    uint32_t rate, batch_rate; /* events a second of all clients; 0 = no limit */
     bool lenient;
     char *cluster, *env, *idc, *advertise;
     char *address; /* the host in advertise, or NULL */
@@ -62,6 +64,7 @@ struct http_instance {
     http_counters counters;
     uint32_t n_connections; /* atomic, all lanes */
     uint64_t memory;        /* atomic: bytes of bodies that are being received */
+    uint64_t rate_ns, batch_rate_ns; /* atomic, eventmesh/rate.h */
     pthread_mutex_t names_lock;
     GHashTable *names; /* under it: topics made by the URI API */
     uint32_t n_lanes;
@@ -97,6 +100,9 @@ struct http_lane {
     uint32_t log_said, log_left_out;
     uint64_t serial; /* makes numbers that must differ */
     bool is_draining;
+    GString *answer; /* direct.c: the answer that is being written */
+    uint64_t date_s; /* the second that date is of */
+    char date[40];
 };
 
 typedef enum http_conn_state {
@@ -107,12 +113,15 @@ typedef enum http_conn_state {
     HTTP_WRITING,
 } http_conn_state;
 
-struct http_conn {   /* lives as long as libsoup keeps the connection */
+struct http_conn {   /* direct.c's own, or lives as long as libsoup keeps the connection */
     http_lane *lane; /* NULL once the lane is gone */
-    GSocket *socket;
+    http_direct *direct; /* NULL: libsoup serves it */
+    int fd;
+    GSocket *socket; /* of the same, which it closes; NULL while it is served directly */
     GCancellable *handshake;        /* while it lasts */
     GIOStream *stream;              /* the same */
-    GSocketAddress *local, *remote; /* remote carries this record, and is not referenced by it */
+    GSocketAddress *local, *remote; /* remote carries this record, and is not referenced by it;
+                                       before libsoup has it, it is the other way round */
     http_conn_state state;
     uint64_t since_ns;   /* in this state, or of the last progress in it */
     uint64_t partial_ns; /* IDLE: since when there is a part of a head */
@@ -131,9 +140,10 @@ typedef enum http_face {
 
 struct http_request { /* counted: libsoup's message, what is under way for it */
     http_lane *lane;
-    http_conn *conn;        /* NULL once the message is finished */
-    SoupServerMessage *msg; /* the same: nobody waits any more */
+    http_conn *conn;        /* NULL once it is gone */
+    SoupServerMessage *msg; /* the same; NULL as well where it was read directly */
     SoupMessageHeaders *head;
+    const char *method;
     GByteArray *body;
     uint64_t announced; /* bytes on the instance's account */
     uint64_t thrown;    /* bytes over the limit */
@@ -142,6 +152,8 @@ struct http_request { /* counted: libsoup's message, what is under way for it */
     int code;   /* of the request-code API, as answered */
     bool frame; /* the answer carries cluster, address, env, idc */
     bool answered;
+    bool gone;              /* nobody waits for an answer, or it has left */
+    GString *lines;         /* headers of the answer, where it is written directly */
     char *query;        /* encoded, NULL = none */
     char *path;         /* encoded */
     GHashTable *params; /* of the query, made when asked for */
@@ -214,13 +226,25 @@ void http_conn_new(http_lane *lane, int fd, GSocketAddress *local, GSocketAddres
 http_conn *http_conn_of(SoupServerMessage *msg);
 void http_conn_enter(http_conn *conn, http_conn_state state);
 void http_conn_cut(http_conn *conn);
+void http_conn_close(http_conn *conn);     /* one that is served directly */
+void http_conn_hand_over(http_conn *conn); /* to libsoup, with all that is in the socket */
 bool http_conn_gone(const http_conn *conn); /* has the peer left? */
 void http_conns_sweep(http_lane *lane, uint64_t now);
 void http_conns_forget(http_lane *lane); /* the lane goes */
 void http_log_conn(http_lane *lane, const char *peer, const char *what);
 
+/* ---- direct.c: requests that need libsoup's parser alone ---- */
+bool http_direct_start(http_conn *conn); /* false: no memory */
+void http_direct_stop(http_conn *conn);  /* its request, if any, is gone */
+/* Takes body. */
+void http_direct_answer(http_request *r, uint32_t status, const char *type, char *body, size_t len);
+
 /* ---- request.c: from a message to a request, and its answer ---- */
 void http_server_start(http_lane *lane);
+http_request *http_request_new(http_lane *lane, http_conn *conn);
+void http_request_account(http_request *r, size_t n); /* of its body; over max-memory it is cut */
+void http_request_serve(http_request *r);             /* it is whole */
+void http_request_end(http_request *r); /* nobody waits for it any more */
 http_request *http_request_ref(http_request *r);
 void http_request_unref(http_request *r);
 const char *http_request_header(const http_request *r, const char *name); /* NULL: absent */
@@ -231,6 +255,7 @@ const char *http_request_param(http_request *r, const char *name);
 /* The body as a part whose owner is given (buf_unref). false: no memory. */
 bool http_request_take_body(http_request *r, emesh_part *out);
 void http_request_wait(http_request *r);
+void http_answer_header(http_request *r, const char *name, const char *value); /* before it */
 /* Takes body (g_free). */
 void http_answer(http_request *r, uint32_t status, const char *type, char *body, size_t len);
 

@@ -122,6 +122,8 @@ lane_free(http_lane *lane)
     }
     http_conns_forget(lane);
     http_tls_clear(&lane->tls);
+    if (lane->answer != NULL)
+        g_string_free(lane->answer, TRUE);
     g_free(lane);
 }
 

@@ -7,38 +7,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN 32
-#define PAUSE_MS 100 /* when there is no descriptor left */
+#define PAUSE_NS (HTTP_SECOND / 10) /* when there is no descriptor left */
 
 typedef struct http_port {
     http_lane *lane;
     int fd;
     GSocketAddress *address;
-    GSource *source;
+    emesh_watch *watch;
+    emesh_timer *pause;
 } http_port;
 
-static gboolean on_ready(gint fd, GIOCondition what, gpointer data);
-
 static void
-await(http_port *port, GSource *source, GSourceFunc call)
+on_pause_over(void *ctx)
 {
-    port->source = source;
-    g_source_set_callback(source, call, port, NULL);
-    g_source_attach(source, port->lane->context);
-}
-
-static gboolean
-on_pause_over(gpointer data)
-{
-    http_port *port = data;
-    g_source_unref(port->source);
-    await(port, g_unix_fd_source_new(port->fd, G_IO_IN), G_SOURCE_FUNC(on_ready));
-    return G_SOURCE_REMOVE;
+    http_port *port = ctx;
+    port->lane->http->loop->watch_set(port->watch, EMESH_IN);
 }
 
 /* Over a limit: told so when it speaks plainly, and closed. The buffer of a fresh socket takes the
@@ -78,10 +66,11 @@ take(http_port *port, int fd, const struct sockaddr_storage *peer, socklen_t len
     http_conn_new(port->lane, fd, port->address, remote);
 }
 
-static gboolean
-on_ready(gint listener, GIOCondition what, gpointer data)
+static void
+on_ready(void *ctx, int32_t listener, uint32_t what)
 {
-    http_port *port = data;
+    http_port *port = ctx;
+    const http_lane *lane = port->lane;
     (void)what;
 
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
@@ -96,14 +85,13 @@ on_ready(gint listener, GIOCondition what, gpointer data)
             http_log_conn(port->lane, "the listener",
                           "cannot accept for want of descriptors or memory; raise LimitNOFILE or "
                           "lower max-connections");
-            g_source_unref(port->source); /* what waits stays readable: looking again would spin */
-            await(port, g_timeout_source_new(PAUSE_MS), on_pause_over);
-            return G_SOURCE_REMOVE;
+            lane->http->loop->watch_set(port->watch, 0); /* looking again would spin */
+            lane->http->loop->timer_set(port->pause, http_now(lane) + PAUSE_NS);
+            return;
         }
         if (errno != ECONNABORTED && errno != EINTR)
-            break;
+            return;
     }
-    return G_SOURCE_CONTINUE;
 }
 
 static GSocketAddress *
@@ -146,7 +134,13 @@ http_listen_start(http_lane *lane, emesh_error *err)
         http_port *port = g_new0(http_port, 1);
         *port = (http_port){ .lane = lane, .fd = fd, .address = address_of(fd) };
         g_ptr_array_add(lane->ports, port);
-        await(port, g_unix_fd_source_new(fd, G_IO_IN), G_SOURCE_FUNC(on_ready));
+        port->pause = lane->http->loop->timer(lane->loop, on_pause_over, port);
+        port->watch = lane->http->loop->watch(lane->loop, fd, EMESH_IN, on_ready, port);
+        if (port->pause == NULL || port->watch == NULL) {
+            errno = ENOMEM;
+            code = EMESH_E_NO_MEMORY;
+            break;
+        }
         if (i == 0)
             make_keeper(lane, fd);
     }
@@ -162,8 +156,10 @@ http_listen_stop(http_lane *lane)
 {
     for (guint i = 0; lane->ports != NULL && i < lane->ports->len; i++) {
         http_port *port = lane->ports->pdata[i];
-        g_source_destroy(port->source);
-        g_source_unref(port->source);
+        if (port->watch != NULL)
+            lane->http->loop->watch_end(port->watch);
+        if (port->pause != NULL)
+            lane->http->loop->timer_end(port->pause);
         g_clear_object(&port->address);
         close(port->fd);
         g_free(port);

@@ -80,6 +80,8 @@ http_options_read(http_options *o, const emesh_config_api *config, const emesh_c
     read_listener(o, config, cfg);
     o->max_event = (uint64_t)number(config, cfg, "max-event");
     o->max_batch = (uint32_t)number(config, cfg, "max-batch");
+    o->rate = (uint32_t)number(config, cfg, "rate-limit");
+    o->batch_rate = (uint32_t)number(config, cfg, "batch-rate-limit");
     o->request_ns = (uint64_t)number(config, cfg, "request-timeout");
     o->keep_alive_ns = (uint64_t)number(config, cfg, "keep-alive");
     if (o->idle_ns > 0)

@@ -73,7 +73,7 @@ const char *
 http_params_read(http_params *p, http_request *r)
 {
     const char *type = http_request_header(r, "Content-Type");
-    bool get = strcmp(soup_server_message_get_method(r->msg), "GET") == 0;
+    bool get = strcmp(r->method, "GET") == 0;
 
     *p = (http_params){ .texts = g_string_chunk_new(512) };
     if (get) {

@@ -104,7 +104,7 @@ returned(emesh_task *task, int32_t code)
         fetch_free(f);
         return;
     }
-    if (f->ids->len > 0 && !f->settles && (r->msg == NULL || http_conn_gone(r->conn))) {
+    if (f->ids->len > 0 && !f->settles && (r->gone || http_conn_gone(r->conn))) {
         give_back(f);
         return;
     }

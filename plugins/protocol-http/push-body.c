@@ -174,10 +174,10 @@ put_content(GString *form, const http_job *job, const emesh_event_view *view, bo
 }
 
 static const char *
-compose_form(http_job *job, SoupMessage *msg, const emesh_event_view *view)
+compose_form(http_job *job, http_sheet *sheet, const emesh_event_view *view)
 {
     const http_lane *lane = job->hook->push->lane;
-    SoupMessageHeaders *head = soup_message_get_request_headers(msg);
+    SoupMessageHeaders *head = sheet->head;
     g_autoptr(GString) form = g_string_sized_new(view->data_len * 2 + 1024);
     g_autoptr(GString) fields = NULL;
     g_autofree char *number = NULL;
@@ -202,17 +202,17 @@ compose_form(http_job *job, SoupMessage *msg, const emesh_event_view *view)
     common_headers(lane, head);
     soup_message_headers_replace(head, "code", job->sync ? "106" : "105");
     gsize len = form->len;
-    g_autoptr(GBytes) body = g_bytes_new_take(g_string_free(g_steal_pointer(&form), FALSE), len);
-    soup_message_set_request_body_from_bytes(msg, FORM_TYPE, body);
+    sheet->body = g_bytes_new_take(g_string_free(g_steal_pointer(&form), FALSE), len);
+    soup_message_headers_replace(head, "Content-Type", FORM_TYPE);
     return NULL;
 }
 
 /* ---- CloudEvents ---- */
 
 static const char *
-compose_binary(http_job *job, SoupMessage *msg, const emesh_event_view *view)
+compose_binary(http_job *job, http_sheet *sheet, const emesh_event_view *view)
 {
-    SoupMessageHeaders *head = soup_message_get_request_headers(msg);
+    SoupMessageHeaders *head = sheet->head;
     g_autoptr(GString) data = g_string_sized_new(view->data_len + 1);
     const emesh_attr *type = http_view_attr(view, "datacontenttype");
     g_autofree char *given = type != NULL ? g_strndup(type->value, type->value_len) : NULL;
@@ -232,15 +232,15 @@ compose_binary(http_job *job, SoupMessage *msg, const emesh_event_view *view)
         given = g_strdup("application/json"); /* what JSON format implies */
     gsize len = data->len;
     bool none = view->data_form == EMESH_DATA_NONE;
-    g_autoptr(GBytes) body = g_bytes_new_take(g_string_free(g_steal_pointer(&data), FALSE), len);
-    soup_message_set_request_body_from_bytes(msg, given, none ? NULL : body);
+    if (!none)
+        sheet->body = g_bytes_new_take(g_string_free(g_steal_pointer(&data), FALSE), len);
     if (given != NULL)
         soup_message_headers_replace(head, "Content-Type", given);
     return NULL;
 }
 
 static const char *
-compose_json(http_job *first, SoupMessage *msg)
+compose_json(http_job *first, http_sheet *sheet)
 {
     const http_lane *lane = first->hook->push->lane;
     bool batch = first->format == HTTP_FORMAT_BATCH;
@@ -255,27 +255,25 @@ compose_json(http_job *first, SoupMessage *msg)
     if (batch)
         g_string_append_c(text, ']');
     gsize len = text->len;
-    g_autoptr(GBytes) body = g_bytes_new_take(g_string_free(g_steal_pointer(&text), FALSE), len);
-    soup_message_set_request_body_from_bytes(
-        msg,
-        batch ? "application/cloudevents-batch+json; charset=utf-8"
-              : "application/cloudevents+json; charset=utf-8",
-        body);
+    sheet->body = g_bytes_new_take(g_string_free(g_steal_pointer(&text), FALSE), len);
+    soup_message_headers_replace(sheet->head, "Content-Type",
+                                 batch ? "application/cloudevents-batch+json; charset=utf-8"
+                                       : "application/cloudevents+json; charset=utf-8");
     return NULL;
 }
 
 const char *
-http_job_compose(http_job *job, SoupMessage *msg)
+http_job_compose(http_job *job, http_sheet *sheet)
 {
     emesh_event_view view = { .size = sizeof view };
 
     job->hook->push->lane->http->event->view(job->event, &view);
     switch (job->format) {
     case HTTP_FORMAT_EVENTMESH:
-        return compose_form(job, msg, &view);
+        return compose_form(job, sheet, &view);
     case HTTP_FORMAT_BINARY:
-        return compose_binary(job, msg, &view);
+        return compose_binary(job, sheet, &view);
     default:
-        return compose_json(job, msg);
+        return compose_json(job, sheet);
     }
 }

@@ -45,12 +45,9 @@ ask_target(http_check *c)
     http_target_release(target);
 }
 
-/* NULL: none of the addresses is refused. Given. */
-static char *
-guard_says(const http_check *c, const emesh_slice *found, uint32_t n)
+char *
+http_guard_says(const http_guard *guard, const emesh_slice *found, uint32_t n)
 {
-    const http_guard *guard = &c->push->lane->http->options.guard;
-
     for (uint32_t i = 0; i < n; i++) {
         g_autofree char *text = g_strndup(found[i].ptr, found[i].len);
         g_autoptr(GSocketConnectable) at = g_network_address_parse(text, 80, NULL);
@@ -74,7 +71,7 @@ on_found(void *ctx, int32_t code, const emesh_slice *found, uint32_t n)
     if (code != EMESH_OK || n == 0)
         flaw = g_strdup("its host is not known");
     else
-        flaw = guard_says(c, found, n);
+        flaw = http_guard_says(&c->push->lane->http->options.guard, found, n);
     if (flaw == NULL) {
         ask_target(c);
         return;

@@ -2,7 +2,7 @@
  *
  * One push: the message leaves, at most 64 KiB of its answer are read, the mesh is told. Redirects
  * are not followed, nothing is unpacked, no proxy is asked, and each address is shown to the guard
- * before it is connected to. [lane]
+ * before it is connected to. Pushes to http: leave by push-line.c, those to https: here. [lane]
  */
 #include "push.h"
 #include <string.h>
@@ -29,7 +29,7 @@ on_timer(void *ctx)
         g_queue_unlink(&push->flying, &job->link);
         job->listed = false;
         job->timed_out = true;
-        g_cancellable_cancel(job->cancel);
+        http_job_cut(job);
     }
 }
 
@@ -173,9 +173,8 @@ log_gone(const http_target *target)
     host->log(host, EMESH_LOG_NOTICE, line, strlen(line), NULL, 0);
 }
 
-/* A job that was under way. */
-static void
-job_over(http_job *job, http_verdict *v)
+void
+http_job_over(http_job *job, http_verdict *v)
 {
     http_hook *hook = http_hook_ref(job->hook);
     http_target *target = hook->target;
@@ -211,19 +210,19 @@ answered(http_job *job)
                soup_message_headers_get_one(head, "Retry-After"),
                (int64_t)(http_wall_ms(job->hook->push->lane) / 1000),
                (const char *)job->answer->data, job->answer->len);
-    job_over(job, &v);
+    http_job_over(job, &v);
 }
 
-static void
-failed(http_job *job, const GError *error)
+void
+http_job_failed(http_job *job, const char *why)
 {
     http_verdict v;
 
     if (job->refused != NULL)
         http_judge_none(&v, false, job->refused);
     else
-        http_judge_none(&v, job->timed_out, error->message);
-    job_over(job, &v);
+        http_judge_none(&v, job->timed_out, why);
+    http_job_over(job, &v);
 }
 
 static void
@@ -235,7 +234,7 @@ on_read(GObject *source, GAsyncResult *result, gpointer data)
         g_input_stream_read_bytes_finish(G_INPUT_STREAM(source), result, &error);
 
     if (bytes == NULL) {
-        failed(job, error);
+        http_job_failed(job, error->message);
         return;
     }
     size_t len = g_bytes_get_size(bytes);
@@ -258,11 +257,42 @@ on_sent(GObject *source, GAsyncResult *result, gpointer data)
 
     job->in = soup_session_send_finish(SOUP_SESSION(source), result, &error);
     if (job->in == NULL) {
-        failed(job, error);
+        http_job_failed(job, error->message);
         return;
     }
     job->answer = g_byte_array_new();
     g_input_stream_read_bytes_async(job->in, CHUNK, G_PRIORITY_DEFAULT, job->cancel, on_read, job);
+}
+
+/* NULL: it is under way; else why it cannot be carried. */
+static const char *
+send_by_soup(http_job *job)
+{
+    http_push *push = job->hook->push;
+    http_sheet sheet = { .head = NULL };
+    const char *why;
+
+    job->cancel = g_cancellable_new();
+    job->msg = http_push_message(job->hook->target, "POST", job->cancel, &job->refused);
+    sheet.head = soup_message_get_request_headers(job->msg);
+    why = http_job_compose(job, &sheet);
+    if (why == NULL) {
+        if (sheet.body != NULL)
+            soup_message_set_request_body_from_bytes(job->msg, NULL, sheet.body);
+        soup_session_send_async(push->soup, job->msg, G_PRIORITY_DEFAULT, job->cancel, on_sent,
+                                job);
+    }
+    g_bytes_unref(sheet.body);
+    return why;
+}
+
+void
+http_job_cut(http_job *job)
+{
+    if (job->line != NULL)
+        http_line_cut(job);
+    else
+        g_cancellable_cancel(job->cancel);
 }
 
 void
@@ -271,11 +301,8 @@ http_job_start(http_job *job)
     http_push *push = job->hook->push;
     http_target *target = job->hook->target;
     const http_lane *lane = push->lane;
-    const char *why;
+    const char *why = target->plain ? http_line_push(job) : send_by_soup(job);
 
-    job->cancel = g_cancellable_new();
-    job->msg = http_push_message(target, "POST", job->cancel, &job->refused);
-    why = http_job_compose(job, job->msg);
     if (why != NULL) {
         http_verdict v = { .outcome = EMESH_SETTLE_UNFIT };
         g_strlcpy(v.reason, why, sizeof v.reason);
@@ -289,5 +316,4 @@ http_job_start(http_job *job)
     if (push->flying.length == 1)
         lane->http->loop->timer_set(push->timer,
                                     job->since_ns + lane->http->options.push_timeout_ns);
-    soup_session_send_async(push->soup, job->msg, G_PRIORITY_DEFAULT, job->cancel, on_sent, job);
 }

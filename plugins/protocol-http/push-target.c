@@ -40,6 +40,7 @@ http_target_get(http_push *push, const char *url)
     target->url = g_strdup(url);
     target->uri = uri;
     target->base = base_of(uri);
+    http_line_prepare(target);
     target->asking = g_ptr_array_new();
     target->timer = push->lane->http->loop->timer(push->lane->loop, on_timer, target);
     g_queue_init(&target->ready);
@@ -55,12 +56,15 @@ free_unused(http_target *target)
     if (target->n_hooks > 0 || target->hand != NULL || target->asking->len > 0)
         return;
     g_hash_table_remove(push->targets, target->url);
+    http_lines_close(target);
     if (target->timer != NULL)
         push->lane->http->loop->timer_end(target->timer);
     g_ptr_array_unref(target->asking);
     g_uri_unref(target->uri);
     g_free(target->url);
     g_free(target->base);
+    g_free(target->address);
+    g_free(target->preamble);
     g_free(target);
 }
 

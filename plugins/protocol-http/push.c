@@ -410,6 +410,7 @@ http_push_sweep(http_lane *lane, uint64_t now)
     g_hash_table_iter_init(&iter, lane->push->targets);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         http_target *target = value;
+        http_lines_sweep(target, now);
         const http_job *oldest = target->ready.head != NULL ? target->ready.head->data : NULL;
         if (oldest != NULL && now - oldest->since_ns >= lane->http->options.push_timeout_ns)
             http_target_return(target, 1000, "others to the same URL take all the time");
@@ -470,7 +471,7 @@ http_push_cut(http_lane *lane)
     while (g_hash_table_iter_next(&iter, NULL, &target))
         http_hand_cut(target);
     for (GList *l = push->flying.head; l != NULL; l = l->next)
-        g_cancellable_cancel(((http_job *)l->data)->cancel);
+        http_job_cut(l->data);
 }
 
 void

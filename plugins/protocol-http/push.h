@@ -19,6 +19,7 @@ typedef struct http_topic http_topic;
 typedef struct http_target http_target;
 typedef struct http_job http_job;
 typedef struct http_hand http_hand; /* push-hand.c */
+typedef struct http_line http_line; /* push-line.c: a connection to a target */
 typedef struct http_order http_order;
 typedef struct http_try http_try; /* an order, as far as one URL is concerned */
 
@@ -86,7 +87,10 @@ struct http_target {
     http_push *push;
     char *url, *base; /* base: scheme, host and port, for the log */
     GUri *uri;
-    GQueue ready; /* http_job, links inside */
+    bool plain, numeric;      /* http; its host is an address */
+    char *address, *preamble; /* host and port; the first lines of each push */
+    GQueue lines;             /* http_line without a push, the longest idle first; links inside */
+    GQueue ready;             /* http_job, links inside */
     uint32_t n_flying, n_hooks;
     uint64_t down_until_ns, down_wait_ns; /* it failed as a target: the next try, and the wait */
     uint64_t interval_ns, next_ns;        /* the rate it allows */
@@ -102,6 +106,7 @@ struct http_job {
     http_topic *topic; /* NULL once it is unsubscribed */
     http_format format;
     bool sync, timed_out;
+    bool cut; /* by us: it is not tried again */
     bool listed; /* in the lane's list of those under way */
     char *topic_name;
     const emesh_event *event;
@@ -109,6 +114,7 @@ struct http_job {
     uint64_t since_ns; /* since it waits, then since it is under way */
     GList link;
     http_job *more; /* of a batch: the others in it */
+    http_line *line; /* that it is on; else it is libsoup's: */
     SoupMessage *msg;
     GCancellable *cancel;
     GInputStream *in;
@@ -158,6 +164,8 @@ void http_try_subscribed(http_try *t, int32_t code, const char *why);
 const char *http_url_flaw(const char *url);
 void http_check_start(http_check *check); /* of a URL without flaw; done follows, perhaps at once */
 void http_check_allowed(http_check *check, bool allowed);
+/* NULL: none of the addresses ("address:port") is refused. Given. */
+char *http_guard_says(const http_guard *guard, const emesh_slice *found, uint32_t n);
 
 /* ---- push-adopt.c: push_to of other instances ---- */
 int32_t http_adopt(emesh_lane *lane, emesh_session *session, emesh_member *member,
@@ -193,6 +201,10 @@ void http_hand_cut(http_target *target);
 bool http_push_client(http_push *push);
 void http_push_client_free(http_push *push);
 void http_job_start(http_job *job);
+void http_job_cut(http_job *job); /* it fails soon */
+/* One that was under way has ended. */
+void http_job_over(http_job *job, http_verdict *v);
+void http_job_failed(http_job *job, const char *why);
 void http_job_end(http_job *job, const http_verdict *v); /* settles and frees it, and its batch */
 /* Never follows redirects; an address that the guard refuses is written to *refused, and cancels.
  */
@@ -201,8 +213,19 @@ SoupMessage *http_push_message(http_target *target, const char *method, GCancell
 /* A job, or a handshake, has ended. */
 void http_push_less(http_push *push);
 
+/* ---- push-line.c ---- */
+void http_line_prepare(http_target *target); /* what all pushes to it have in common */
+const char *http_line_push(http_job *job);   /* NULL: it is under way; else why not */
+void http_line_cut(http_job *job);
+void http_lines_sweep(http_target *target, uint64_t now);
+void http_lines_close(http_target *target); /* those without a push */
+
 /* ---- push-body.c ---- */
-/* Fills the message for the job, and for its batch. NULL: fine; else why it cannot be carried. */
-const char *http_job_compose(http_job *job, SoupMessage *msg);
+typedef struct http_sheet { /* what is sent, but for the first line and what every push has */
+    SoupMessageHeaders *head;
+    GBytes *body; /* given; NULL: none */
+} http_sheet;
+/* Fills it for the job, and for its batch. NULL: fine; else why it cannot be carried. */
+const char *http_job_compose(http_job *job, http_sheet *sheet);
 
 #endif

@@ -215,7 +215,7 @@ http_uri_receive(http_request *r, const char *rest)
         const http_receiver *x = o->receivers->pdata[i];
         if (strcmp(r->path, x->path) != 0)
             continue;
-        if (strcmp(soup_server_message_get_method(r->msg), "POST") != 0)
+        if (strcmp(r->method, "POST") != 0)
             http_refuse(r, 405, NULL, "a webhook is posted to");
         else if (r->body->len > o->max_event)
             http_refuse(r, 413, NULL, "the body is over the limit of %" G_GUINT64_FORMAT " bytes",

@@ -32,6 +32,8 @@ http_request_unref(http_request *r)
     if (r->body != NULL)
         g_byte_array_unref(r->body);
     g_clear_pointer(&r->params, g_hash_table_unref);
+    if (r->lines != NULL)
+        g_string_free(r->lines, TRUE);
     g_free(r->query);
     g_free(r->path);
     g_free(r);
@@ -91,16 +93,33 @@ http_request_take_body(http_request *r, emesh_part *out)
 void
 http_request_wait(http_request *r)
 {
-    soup_server_message_pause(r->msg);
+    if (r->msg != NULL)
+        soup_server_message_pause(r->msg);
+}
+
+void
+http_answer_header(http_request *r, const char *name, const char *value)
+{
+    if (r->msg != NULL) {
+        soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), name, value);
+        return;
+    }
+    if (strpbrk(value, "\r\n") != NULL)
+        return;
+    if (r->lines == NULL)
+        r->lines = g_string_new(NULL);
+    g_string_append(r->lines, name);
+    g_string_append(r->lines, ": ");
+    g_string_append(r->lines, value);
+    g_string_append(r->lines, "\r\n");
 }
 
 void
 http_answer(http_request *r, uint32_t status, const char *type, char *body, size_t len)
 {
     const http_instance *http = r->lane->http;
-    SoupMessageHeaders *out;
 
-    if (r->msg == NULL || r->answered) { /* the peer is gone */
+    if (r->gone || r->answered) { /* the peer is gone */
         g_free(body);
         return;
     }
@@ -108,9 +127,12 @@ http_answer(http_request *r, uint32_t status, const char *type, char *body, size
     http_count(http, http->counters.requests, 1);
     if (status >= 400)
         http_count(http, http->counters.refused, 1);
-    out = soup_server_message_get_response_headers(r->msg);
+    if (r->msg == NULL) {
+        http_direct_answer(r, status, type, body, len);
+        return;
+    }
     if (r->lane->is_draining || status == 413)
-        soup_message_headers_replace(out, "Connection", "close");
+        http_answer_header(r, "Connection", "close");
     soup_server_message_set_status(r->msg, status, NULL);
     soup_server_message_set_response(r->msg, type, SOUP_MEMORY_TAKE, body, len);
     if (r->conn != NULL)
@@ -119,6 +141,21 @@ http_answer(http_request *r, uint32_t status, const char *type, char *body, size
 }
 
 /* ---- what comes in ---- */
+
+void
+http_request_account(http_request *r, size_t n)
+{
+    http_instance *http = r->lane->http;
+    uint64_t all = __atomic_add_fetch(&http->memory, n, __ATOMIC_RELAXED);
+
+    r->announced += n;
+    if (all <= http->options.max_memory)
+        return;
+    http_log_conn(r->lane, r->conn != NULL ? r->conn->peer : "a client",
+                  "cut, the bodies that are being received fill max-memory");
+    if (r->conn != NULL)
+        http_conn_cut(r->conn);
+}
 
 static void
 on_chunk(SoupServerMessage *msg, GBytes *chunk, http_request *r)
@@ -130,14 +167,7 @@ on_chunk(SoupServerMessage *msg, GBytes *chunk, http_request *r)
     (void)msg;
 
     if (r->thrown == 0 && !r->answered && r->body->len + len <= o->max_input) {
-        uint64_t all = __atomic_add_fetch(&http->memory, len, __ATOMIC_RELAXED);
-        r->announced += len;
-        if (all > o->max_memory) {
-            http_log_conn(r->lane, r->conn != NULL ? r->conn->peer : "a client",
-                          "cut, the bodies that are being received fill max-memory");
-            if (r->conn != NULL)
-                http_conn_cut(r->conn);
-        }
+        http_request_account(r, len);
         g_byte_array_append(r->body, data, (guint)len);
         return;
     }
@@ -150,14 +180,14 @@ on_chunk(SoupServerMessage *msg, GBytes *chunk, http_request *r)
         http_conn_cut(r->conn);
 }
 
-static void
-on_finished(SoupServerMessage *msg, http_request *r)
+void
+http_request_end(http_request *r)
 {
-    (void)msg;
     unaccount(r);
     if (r->conn != NULL)
         http_conn_enter(r->conn, HTTP_IDLE);
     r->lane->n_requests--;
+    r->gone = true;
     r->msg = NULL;
     r->conn = NULL;
     r->head = NULL;
@@ -165,33 +195,49 @@ on_finished(SoupServerMessage *msg, http_request *r)
 }
 
 static void
+on_finished(SoupServerMessage *msg, http_request *r)
+{
+    (void)msg;
+    http_request_end(r);
+}
+
+static void
 request_gone(gpointer data)
 {
     http_request *r = data;
-    if (r->msg != NULL) /* it never finished */
-        on_finished(r->msg, r);
+    if (!r->gone) /* it never finished */
+        http_request_end(r);
     http_request_unref(r);
 }
 
-static http_request *
-request_new(http_lane *lane, SoupServerMessage *msg)
+http_request *
+http_request_new(http_lane *lane, http_conn *conn)
 {
     http_request *r = g_new0(http_request, 1);
-    GUri *uri = soup_server_message_get_uri(msg);
 
     r->refs = 1;
     r->lane = lane;
+    r->conn = conn;
+    lane->n_requests++;
+    if (conn != NULL) {
+        conn->greeted = true;
+        http_conn_enter(conn, HTTP_READING);
+    }
+    return r;
+}
+
+static http_request *
+request_of(http_lane *lane, SoupServerMessage *msg)
+{
+    http_request *r = http_request_new(lane, http_conn_of(msg));
+    GUri *uri = soup_server_message_get_uri(msg);
+
     r->msg = msg;
-    r->conn = http_conn_of(msg);
+    r->method = soup_server_message_get_method(msg);
     r->head = soup_server_message_get_request_headers(msg);
     r->body = g_byte_array_new();
     r->path = g_strdup(g_uri_get_path(uri));
     r->query = g_strdup(g_uri_get_query(uri));
-    lane->n_requests++;
-    if (r->conn != NULL) {
-        r->conn->greeted = true;
-        http_conn_enter(r->conn, HTTP_READING);
-    }
     return r;
 }
 
@@ -219,8 +265,7 @@ refuse_early(http_request *r, uint32_t status, const char *field, const char *te
     g_autoptr(GString) body = g_string_new("{\"error\":");
     g_autofree char *answer = NULL;
 
-    soup_message_headers_replace(soup_server_message_get_response_headers(r->msg), "Connection",
-                                 "close");
+    http_answer_header(r, "Connection", "close");
     http_refuse(r, status, field, "%s", text);
     if (r->conn == NULL || r->lane->tls.certificate != NULL)
         return;
@@ -241,7 +286,7 @@ on_headers(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
            gpointer data)
 {
     http_lane *lane = data;
-    http_request *r = request_new(lane, msg);
+    http_request *r = request_of(lane, msg);
     (void)server, (void)path, (void)query;
 
     g_object_set_data_full(G_OBJECT(msg), REQUEST_KEY, r, request_gone);
@@ -274,8 +319,13 @@ on_request(SoupServer *server, SoupServerMessage *msg, const char *path, GHashTa
     http_request *r = g_object_get_data(G_OBJECT(msg), REQUEST_KEY);
     (void)server, (void)path, (void)query, (void)data;
 
-    if (r->answered)
-        return;
+    if (!r->answered)
+        http_request_serve(r);
+}
+
+void
+http_request_serve(http_request *r)
+{
     if (r->conn != NULL)
         http_conn_enter(r->conn, HTTP_WORKING);
     if (r->thrown > 0)

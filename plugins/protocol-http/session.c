@@ -3,6 +3,7 @@
  * Who publishes: one session of the mesh for each identity on a lane, kept while it is used. What
  * the mesh has no room for waits here, a while. [lane]
  */
+#include "eventmesh/rate.h"
 #include "http.h"
 #include "push.h"
 #include "session.h"
@@ -269,11 +270,12 @@ identity_of(const http_conn *conn, const char *user, const char *secret)
 {
     const char *host = conn != NULL ? conn->peer : "";
     const char *colon = strrchr(host, ':');
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree char *at = g_strndup(host, colon != NULL ? (gsize)(colon - host) : 0);
+    g_autofree char *sum = NULL;
 
-    g_checksum_update(sum, (const guchar *)(secret != NULL ? secret : ""), -1);
-    return g_strdup_printf("%.*s %s %s", (int)(colon != NULL ? colon - host : 0), host,
-                           g_checksum_get_string(sum), user != NULL ? user : "");
+    if (secret != NULL && *secret != '\0')
+        sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
+    return g_strconcat(at, " ", sum != NULL ? sum : "-", " ", user, NULL);
 }
 
 static http_session *
@@ -295,25 +297,46 @@ session_for(http_lane *lane, const http_conn *conn, const char *user, const char
     return s;
 }
 
+/* Is it within the rate of its kind? */
+static bool
+rate_allows(const http_publish *p, uint64_t now)
+{
+    http_instance *http = p->request->lane->http;
+    bool batch = p->request->code == 102 || p->request->code == 107;
+
+    return emesh_rate_take(batch ? &http->batch_rate_ns : &http->rate_ns,
+                           batch ? http->options.batch_rate : http->options.rate, p->n, now);
+}
+
+static void
+turn_away(http_publish *p, int32_t code, const char *text)
+{
+    p->code = code;
+    g_strlcpy(p->err.text, text, sizeof p->err.text);
+    publish_end(p);
+}
+
 void
 http_publish_start(http_publish *p, const char *user, const char *secret)
 {
     http_lane *lane = p->request->lane;
     uint64_t now = http_now(lane);
-    http_session *s = NULL;
+    http_session *s;
 
-    if (!lane->is_draining)
-        s = session_for(lane, p->request->conn, user, secret);
-    if (s == NULL) {
-        p->code = lane->is_draining ? EMESH_E_UNAVAILABLE : EMESH_E_BUSY;
-        g_strlcpy(p->err.text,
-                  lane->is_draining ? "the server is stopping"
-                                    : "too many different clients publish",
-                  sizeof p->err.text);
-        publish_end(p);
+    if (lane->is_draining) {
+        turn_away(p, EMESH_E_UNAVAILABLE, "the server is stopping");
         return;
     }
-    if (p->request->msg != NULL)
+    if (!rate_allows(p, now)) {
+        turn_away(p, EMESH_E_BUSY, "more events a second than the server takes: try again later");
+        return;
+    }
+    s = session_for(lane, p->request->conn, user, secret);
+    if (s == NULL) {
+        turn_away(p, EMESH_E_BUSY, "too many different clients publish: try again later");
+        return;
+    }
+    if (!p->request->gone)
         http_request_wait(p->request);
     p->session = s;
     s->used_ns = now;

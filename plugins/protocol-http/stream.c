@@ -308,7 +308,7 @@ http_uri_stream(http_request *r, const char *rest)
     (void)rest;
 
     r->face = HTTP_FACE_PLAIN;
-    if (strcmp(soup_server_message_get_method(r->msg), "GET") != 0)
+    if (strcmp(r->method, "GET") != 0)
         http_refuse(r, 405, NULL, "a stream is read by GET");
     else if (topic == NULL || *topic == '\0')
         http_refuse(r, 400, "topic", "a stream needs ?topic=NAME");

@@ -15,10 +15,12 @@ enum { RET_AGAIN = 2 };
 static void
 published(http_publish *p)
 {
-    if (p->code == EMESH_OK)
+    if (p->code == EMESH_OK) {
         http_ret(p->request, 200, 0, NULL);
-    else
-        http_ret(p->request, 503, RET_AGAIN, p->err.text[0] != '\0' ? p->err.text : NULL);
+        return;
+    }
+    http_retry_after(p->request, 1);
+    http_ret(p->request, 503, RET_AGAIN, p->err.text[0] != '\0' ? p->err.text : NULL);
 }
 
 /* Where an event has been in the other mesh is of no interest here. */

@@ -75,7 +75,7 @@ object_of(const http_form *form, size_t *len)
 static const char *
 read_data(http_request *r, emesh_part *data, const char **type)
 {
-    bool get = strcmp(soup_server_message_get_method(r->msg), "GET") == 0;
+    bool get = strcmp(r->method, "GET") == 0;
     http_params params;
     const char *flaw;
 

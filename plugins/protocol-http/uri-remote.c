@@ -45,7 +45,7 @@ asking_free(asking *a)
 static void
 fail(asking *a, const char *why)
 {
-    if (a->request->msg != NULL)
+    if (!a->request->gone)
         http_retf(a->request, a->ret, ": %s: %s", a->target->url,
                   a->refused != NULL ? a->refused : why);
     asking_free(a);
@@ -86,7 +86,7 @@ on_read(GObject *source, GAsyncResult *result, gpointer data)
     if (g_bytes_get_size(bytes) > 0 && a->answer->len < ANSWER_MAX) {
         g_input_stream_read_bytes_async(a->in, 4096, G_PRIORITY_DEFAULT, a->cancel, on_read, a);
     } else if (is_good(a)) {
-        if (a->request->msg != NULL)
+        if (!a->request->gone)
             http_ret(a->request, 200, 0, NULL);
         asking_free(a);
     } else {

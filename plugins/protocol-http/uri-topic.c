@@ -14,8 +14,7 @@
 static void
 answer(http_request *r, const char *text)
 {
-    SoupMessageHeaders *out = soup_server_message_get_response_headers(r->msg);
-    soup_message_headers_replace(out, "requestURI", r->path);
+    http_answer_header(r, "requestURI", r->path);
     http_answer(r, 200, "text/plain; charset=UTF-8", g_strdup(text), strlen(text));
 }
 
@@ -50,7 +49,7 @@ static void
 making_end(making *m, int32_t code, const char *why)
 {
     m->request->lane->http->client->close(m->mesh, EMESH_LEFT_ORDERLY);
-    if (m->request->msg != NULL) {
+    if (!m->request->gone) {
         if (code == EMESH_OK)
             answer(m->request, "{\"retMessage\":\"success\",\"retCode\":0}");
         else

@@ -37,7 +37,7 @@ typedef struct tcp_instance {
     const emesh_loop_api *loop;
     const emesh_metrics_api *metrics;
     emesh_metric *refused, *expired, *limited, *cut, *unfit, *late, *reply_lost; /* [any] */
-    uint64_t rate_ns; /* atomic, rate.h */
+    uint64_t rate_ns; /* atomic, eventmesh/rate.h */
     tcp_options options;
     tcp_agents *agents; /* [any] */
 } tcp_instance;

@@ -3,6 +3,7 @@
  * The way in: one event for each frame, one batch for each call, and for each result the answer
  * to the very frame that asked. [lane]
  */
+#include "eventmesh/rate.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -66,7 +67,7 @@ tcp_publish(tcp_session *s, const emesh_part *in, size_t at, const tcp_frame *f,
         return TCP_WAIT;
     }
     if (lane->tcp->options.rate != 0 &&
-        !tcp_rate_take(&lane->tcp->rate_ns, lane->tcp->options.rate, tcp_now(lane)))
+        !emesh_rate_take(&lane->tcp->rate_ns, lane->tcp->options.rate, 1, tcp_now(lane)))
         return refuse(s, h, "Tps overload, global flow control");
     tcp_flavour flavour = tcp_flavour_of(h, why, sizeof why);
     if (flavour == TCP_FLAVOUR_UNKNOWN)

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rates of messages. The one of all connections is a single atomic; that of a connection is its own,
- * and who is over it stands in the lane's list until its time comes. [lane]
+ * The rate of one connection: who is over it stands in the lane's list until its time comes. [lane]
  */
+#include "eventmesh/rate.h"
 #include "session.h"
 
-#define SECOND_NS 1000000000ull
 #define LEAST_NS 5000000ull /* of a pause */
-
-bool
-tcp_rate_take(uint64_t *until_ns, uint32_t rate, uint64_t now)
-{
-    uint64_t was = __atomic_load_n(until_ns, __ATOMIC_RELAXED), next;
-
-    if (rate == 0)
-        return true;
-    do {
-        next = (was > now ? was : now) + SECOND_NS / rate;
-        if (next > now + SECOND_NS)
-            return false;
-    } while (!__atomic_compare_exchange_n(until_ns, &was, next, true, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
-    return true;
-}
 
 bool
 tcp_rate_session(tcp_session *s)
@@ -34,9 +17,9 @@ tcp_rate_session(tcp_session *s)
     if (rate == 0)
         return true;
     now = tcp_now(lane);
-    if (tcp_rate_take(&s->rate_ns, rate, now))
+    if (emesh_rate_take(&s->rate_ns, rate, 1, now))
         return true;
-    s->slowed_ns = now + (SECOND_NS / rate > LEAST_NS ? SECOND_NS / rate : LEAST_NS);
+    s->slowed_ns = now + (EMESH_RATE_SECOND / rate > LEAST_NS ? EMESH_RATE_SECOND / rate : LEAST_NS);
     s->next_slowed = lane->slowed;
     lane->slowed = s;
     tcp_session_pause(s);

@@ -52,7 +52,7 @@ struct tcp_session { /* ctx of the connection and of the mesh session */
     uint64_t goodbye_ns; /* when the peer said goodbye; 0 = has not */
     uint64_t unheard;    /* bytes pushed since then */
     uint64_t leave_ns;   /* LEAVING: until when what is under way is awaited */
-    uint64_t rate_ns;    /* rate.h */
+    uint64_t rate_ns;    /* eventmesh/rate.h */
     uint64_t slowed_ns;  /* over its rate: not read from until then; 0 = it is not */
     tcp_session *next_slowed;
     uint8_t state;       /* tcp_state */

@@ -87,6 +87,23 @@ write_again(sa_recovery *r, sa_scanned *s)
     return rc == 0 ? io->datasync(io->ctx, s->seg->fd) : rc;
 }
 
+/* What was allocated behind the last record is given back, for the segment that comes next. */
+static void
+give_back_ends(sa_recovery *r)
+{
+    for (guint k = 0; k < r->scanned->len; k++) {
+        const sa_scanned *s = g_ptr_array_index(r->scanned, k);
+        uint64_t end = 0;
+        for (guint i = 0; i < s->items->len; i++) {
+            const sa_item *item = &g_array_index(s->items, sa_item, i);
+            if (item->keep)
+                end = item->place + item->size;
+        }
+        if (end > 0)
+            r->store->io->truncate(r->store->io->ctx, s->seg->fd, end);
+    }
+}
+
 int32_t
 sa_recover_room(sa_recovery *r)
 {
@@ -106,11 +123,12 @@ sa_recover_room(sa_recovery *r)
         return sa_error(r->err, EMESH_E_IO, "folder %s/log could not be synced", store->path);
     io->unlink(io->ctx, store->dir, "reserve"); /* made again when there is room */
     uint64_t need = copy_bytes(r) / (segment - segment / 8) * segment + 2 * segment;
-    if (copy_bytes(r) == 0 || io->space(io->ctx, store->dir, &avail, &total) < 0 || avail >= need)
+    if (io->space(io->ctx, store->dir, &avail, &total) < 0 || avail >= need)
         return EMESH_OK;
-    sa_say(store, EMESH_LOG_WARNING, "the disk of %s is full: what is not surely on it is written "
-           "again where it is", store->path);
-    for (guint i = 0; i < r->scanned->len; i++) {
+    if (copy_bytes(r) > 0)
+        sa_say(store, EMESH_LOG_WARNING, "the disk of %s is full: what is not surely on it is written "
+               "again where it is", store->path);
+    for (guint i = 0; i < r->scanned->len && copy_bytes(r) > 0; i++) {
         sa_scanned *s = g_ptr_array_index(r->scanned, i);
         int rc = write_again(r, s);
         if (rc < 0)
@@ -118,6 +136,7 @@ sa_recover_room(sa_recovery *r)
                             "again: %s", store->path, (unsigned long long)s->seg->base,
                             g_strerror(-rc));
     }
+    give_back_ends(r);
     return EMESH_OK;
 }
 

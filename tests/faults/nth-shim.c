@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * LD_PRELOAD: the n-th call of one kind fails with an errno, or calls of that kind take longer. A
- * sync that fails may take with it what it covered, as ext4, XFS and btrfs do: the pages count as
- * clean and are never written. See README.md. Any thread; one lock around counter and table.
+ * LD_PRELOAD: the n-th call of one kind fails with an errno, or ends the process, or calls of that
+ * kind take longer; of all calls, or of those whose bytes hold a pattern. A sync that fails may take
+ * with it what it covered, as ext4, XFS and btrfs do: the pages count as clean and are never written.
+ * See README.md. Any thread; one lock around counter and table.
  */
 #include "preload.h"
+#include "pattern.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -34,6 +37,8 @@ static const char *kind = "", *folder = "/", *drop; /* what names end in whose b
 static uint64_t nth, times = 1, delay_ms;
 static int error;
 static bool kills; /* instead: the process ends there */
+static bool kills_behind; /* … when the call is done, before anybody is told */
+static pattern wanted; /* in the bytes of the calls that count */
 static span spans[FILES];
 static unsigned n_spans;
 
@@ -70,8 +75,10 @@ start(void)
     times = number("NTH_SHIM_TIMES", 1);
     delay_ms = number("NTH_SHIM_DELAY_MS", 0);
     drop = getenv("NTH_SHIM_DROP");
-    kills = name != NULL && strcmp(name, "KILL") == 0;
+    kills_behind = name != NULL && strcmp(name, "KILL_BEHIND") == 0;
+    kills = kills_behind || (name != NULL && strcmp(name, "KILL") == 0);
     error = error_of(name != NULL && !kills ? name : "EIO");
+    pattern_read(&wanted, getenv("NTH_SHIM_BYTES"));
     if (file != NULL)
         table = notes_in(file, sizeof(notes), "EMNTH001");
 }
@@ -106,7 +113,7 @@ fails(const char *call)
     bool fail = meant && delay_ms == 0 && nth != 0;
     table->failed += fail;
     pthread_mutex_unlock(&lock);
-    if (fail && kills) /* where it stands, before the call */
+    if (fail && kills && !kills_behind) /* where it stands, before the call */
         raise(SIGKILL);
     if (meant && delay_ms != 0) {
         struct timespec ts = { (time_t)(delay_ms / 1000), (long)(delay_ms % 1000) * 1000000 };
@@ -179,12 +186,24 @@ take_back(int fd)
 
 typedef int (*rename_fn)(const char *, const char *);
 typedef int (*renameat_fn)(int, const char *, int, const char *);
+typedef ssize_t (*sendmsg_fn)(int, const struct msghdr *, int);
+
+/* Behind a call that was to be the last. */
+static ssize_t
+over(ssize_t result)
+{
+    raise(SIGKILL);
+    return result;
+}
 
 WRAP ssize_t
 pwrite(int fd, const void *bytes, size_t n, off_t place)
 {
     NEXT(pwrite_fn, "pwrite");
-    if (watched(fd) && fails("pwrite")) {
+    struct iovec one = { (void *)(uintptr_t)bytes, n };
+    if (watched(fd) && pattern_in(&wanted, &one, 1) && fails("pwrite")) {
+        if (kills_behind)
+            return over(next(fd, bytes, n, place));
         errno = error;
         return -1;
     }
@@ -199,12 +218,28 @@ pwritev(int fd, const struct iovec *iov, int n, off_t place)
     uint64_t bytes = 0;
     for (int i = 0; i < n; i++)
         bytes += iov[i].iov_len;
-    if (watched(fd) && fails("pwrite")) {
+    if (watched(fd) && pattern_in(&wanted, iov, n) && fails("pwrite")) {
+        if (kills_behind)
+            return over(next(fd, iov, n, place));
         errno = error;
         return -1;
     }
     writes(fd, (uint64_t)place, bytes);
     return next(fd, iov, n, place);
+}
+
+WRAP ssize_t
+sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    NEXT(sendmsg_fn, "sendmsg");
+    if (strcmp(kind, "send") == 0 && pattern_in(&wanted, message->msg_iov, (int)message->msg_iovlen) &&
+        fails("send")) {
+        if (kills_behind)
+            return over(next(fd, message, flags));
+        errno = error;
+        return -1;
+    }
+    return next(fd, message, flags);
 }
 
 static int

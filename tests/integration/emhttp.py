@@ -67,8 +67,9 @@ def read_answer(sock, buffer, head_only=False):
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, port, timeout=20, wrap=None):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port, timeout=20, wrap=None, source=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout,
+                                               source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if wrap is not None:
             self.socket = wrap(self.socket)

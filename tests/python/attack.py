@@ -75,6 +75,60 @@ def idle(_port, begun, over):
     return 0
 
 
+class Sink:
+    """A peer to be attacked in the daemon's place: it answers HELLO, closes who does not send it within
+    a second, and reads nothing else. So what an attack costs the machine by itself is in both runs of a
+    comparison, and what the daemon does about it in one."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.process = FORK.Process(target=self.run, daemon=True)
+
+    def run(self):
+        self.listener.setblocking(False)
+        fresh, said = [], []  # [socket, since, what came]
+        while True:
+            time.sleep(0.02)
+            try:
+                while True:
+                    one, _ = self.listener.accept()
+                    one.setblocking(False)
+                    fresh.append([one, time.monotonic(), bytearray()])
+            except BlockingIOError:
+                pass
+            for item in list(fresh):
+                if self.hello(item):
+                    fresh.remove(item)
+                    said.append(item[0])
+                elif time.monotonic() > item[1] + 1:
+                    fresh.remove(item)
+                    item[0].close()
+
+    @staticmethod
+    def hello(item):
+        one, since, came = item
+        if came and len(came) < 100 and time.monotonic() > since + 0.2:
+            return False  # it trickles
+        try:
+            came += one.recv(4096)
+            found = wire.frames(came)
+        except (OSError, ValueError):
+            return False
+        if found:
+            one.send(wire.frame("HELLO_RESPONSE", found[0][0]["seq"]))
+        return bool(found)
+
+    def __enter__(self):
+        self.process.start()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.join()
+        self.listener.close()
+
+
 def crowd_of(more, begun, over, pause, step=None):
     """A crowd until it is over. more(crowd) yields who is missing: a socket, and what it has to send,
     step bytes of it a round. Who is closed comes again; how many were."""

@@ -80,13 +80,15 @@ test_samples_are_good(void)
         { "protocol-http", "127.0.0.1:10105", "conf.d/20-protocol-http.conf",
           "#listen = [::]:10105" },
     };
+    static const char *const stores[] = { "storage-standalone", "storage-kafka", "storage-redis" };
     const uint32_t n_listeners = G_N_ELEMENTS(listeners);
-    g_assert_cmpuint(emesh_conf_n_instances(conf), ==, n_listeners + 1);
-    g_assert_cmpstr(emesh_conf_instance_at(conf, n_listeners)->name, ==, "storage-standalone");
-    for (uint32_t i = 0; i <= n_listeners; i++) {
+    g_assert_cmpuint(emesh_conf_n_instances(conf), ==, n_listeners + G_N_ELEMENTS(stores));
+    for (uint32_t i = 0; i < emesh_conf_n_instances(conf); i++) {
         const emesh_conf_instance *instance = emesh_conf_instance_at(conf, i);
         g_assert_cmpstr(instance->name, ==, instance->component);
-        g_assert_true(instance->enabled);
+        if (i >= n_listeners)
+            g_assert_cmpstr(instance->name, ==, stores[i - n_listeners]);
+        g_assert_cmpint(instance->enabled, ==, i <= n_listeners); /* of stores the first alone */
     }
     /* nobody gets in from outside by default */
     for (uint32_t i = 0; i < n_listeners; i++) {
@@ -328,6 +330,10 @@ main(int argc, char **argv)
     g_test_add_data_func("/config/shipped/protocol-http", "20-protocol-http.conf",
                          test_instance_sample);
     g_test_add_data_func("/config/shipped/protocol-tcp", "10-protocol-tcp.conf",
+                         test_instance_sample);
+    g_test_add_data_func("/config/shipped/storage-kafka", "51-storage-kafka.conf",
+                         test_instance_sample);
+    g_test_add_data_func("/config/shipped/storage-redis", "52-storage-redis.conf",
                          test_instance_sample);
     g_test_add_data_func("/config/shipped/storage-standalone", "50-storage-standalone.conf",
                          test_instance_sample);

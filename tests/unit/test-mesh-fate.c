@@ -320,6 +320,32 @@ test_poison_stops_nobody(void)
     mesh_free(m);
 }
 
+/* Events that fail for ever come back in a row, as many as a breaker takes, while the member takes all
+ * else: that says nothing of the member, which goes on getting as much as before. */
+static void
+test_poison_comes_again(void)
+{
+    mesh *m = up("[group g]\nattempts = 5\nretry-wait = 100ms\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 30, false);
+
+    for (uint32_t i = 0; i < 12; i++)
+        mesh_publish(c, "t", i % 2 == 0 ? "poison" : "good", 1, 10);
+    mesh_deliveries(sub, 12);
+    for (uint32_t i = 0; i < 12; i++)
+        mesh_settle(sub, i, i % 2 == 0 ? EMESH_SETTLE_RETRY : EMESH_SETTLE_DONE, 0);
+    mesh_deliveries(sub, 18);
+    mesh_publish(c, "t", "good", 1, 10);
+    mesh_deliveries(sub, 19);
+    mesh_settle(sub, 18, EMESH_SETTLE_DONE, 0);
+    mesh_settle_many(sub, 12, 6, EMESH_SETTLE_RETRY);
+    mesh_publish(c, "t", "new", 10, 10);
+    mesh_deliveries(sub, 35); /* none of them acknowledged: it is not tried with one at a time */
+    for (uint32_t i = 12; i < 18; i++)
+        g_assert_cmpuint(mesh_attempt(sub, i), ==, 2);
+    mesh_free(m);
+}
+
 /* The same with nothing new: whether the member is down cannot be told, so each has its attempts and
  * is buried; a group does not stand still for ever because its last events are bad. */
 static void
@@ -482,6 +508,29 @@ test_slow_holder(void)
     mesh_free(m);
 }
 
+/* One that failed and waits does not stop what is behind it at the end of the window. */
+static void
+test_wait_stops_nobody(void)
+{
+    mesh *m = up("[daemon]\nwindow-events = 64\n[group g]\nretry-wait = 4s\n", NULL);
+    mesh_client *c = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 100, false);
+
+    mesh_publish(c, "t", "a", 1, 10);
+    mesh_deliveries(sub, 1);
+    mesh_settle(sub, 0, EMESH_SETTLE_RETRY, 0);
+    mesh_publish(c, "t", "e", 200, 10);
+    for (uint32_t i = 1; i <= 200; i++) {
+        mesh_deliveries(sub, i + 1);
+        g_assert_cmpint(mesh_delivered(sub, i)[0], ==, 'e');
+        mesh_settle(sub, i, EMESH_SETTLE_DONE, 0);
+    }
+    mesh_deliveries(sub, 202);
+    g_assert_cmpstr(mesh_delivered(sub, 201), ==, "a0");
+    g_assert_cmpuint(mesh_attempt(sub, 201), ==, 2);
+    mesh_free(m);
+}
+
 static void
 see_blocked(void *ctx, const emesh_finding *finding)
 {
@@ -603,11 +652,13 @@ main(int argc, char **argv)
     g_test_add_func("/fate/failures-of-one-that-is-well", test_failures_of_one_that_is_well);
     g_test_add_func("/fate/failures-all-at-once", test_failures_all_at_once);
     g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
+    g_test_add_func("/fate/poison-comes-again", test_poison_comes_again);
     g_test_add_func("/fate/poison-alone", test_poison_alone);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
     g_test_add_func("/fate/delivery-test-7/slow-holder", test_slow_holder);
+    g_test_add_func("/fate/wait-stops-nobody", test_wait_stops_nobody);
     g_test_add_func("/fate/dead-letters-blocked", test_dead_letters_blocked);
     g_test_add_func("/fate/held-topic-goes", test_held_topic_goes);
 #if MESH_REMEMBERS
