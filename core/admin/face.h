@@ -11,6 +11,7 @@
 #include "admin/token.h"
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/glib.h"
+#include "eventmesh/http-status.h"
 #include "eventmesh/net.h"
 #include <libsoup/soup.h>
 #include <pthread.h>
@@ -158,7 +159,6 @@ void emesh_request_refuse(emesh_admin_request *request, const char *argument, co
                           ...) G_GNUC_PRINTF(3, 4);
 /* An error record as answer; err may be NULL. */
 void emesh_request_error(emesh_admin_request *request, int32_t code, const emesh_error *err);
-uint32_t emesh_http_status(int32_t code);
 
 /* May request, a path of which is known, be served? Answers itself when not. (auth.c) */
 bool emesh_auth_ok(emesh_admin_request *request, const char *path);

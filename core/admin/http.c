@@ -51,45 +51,6 @@ emesh_request_wait(emesh_admin_request *request)
         soup_server_message_pause(request->msg);
 }
 
-uint32_t
-emesh_http_status(int32_t code)
-{
-    switch (code) {
-    case EMESH_OK:
-        return 200;
-    case EMESH_E_UNSUPPORTED:
-        return 501;
-    case EMESH_E_DENIED:
-        return 403;
-    case EMESH_E_NOT_FOUND:
-        return 404;
-    case EMESH_E_EXISTS:
-        return 409;
-    case EMESH_E_TOO_LARGE:
-        return 413;
-    case EMESH_E_CONFIG:
-        return 422;
-    case EMESH_E_BUSY:
-        return 429;
-    case EMESH_E_NO_SPACE:
-        return 507;
-    default:
-        break;
-    }
-    switch (EMESH_CLASS(code)) {
-    case 1:
-    case 2:
-        return 400;
-    case 3:
-    case 5:
-        return 503;
-    case 4:
-        return 504;
-    default:
-        return 500;
-    }
-}
-
 void
 emesh_request_answer(emesh_admin_request *request, uint32_t status, const char *type, char *body,
                      gsize len)

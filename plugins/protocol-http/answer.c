@@ -40,43 +40,6 @@ http_ret_text(int ret)
     return text != NULL ? text : "eventMesh runtime error";
 }
 
-uint32_t
-http_status_of(int32_t code)
-{
-    switch (code) {
-    case EMESH_OK:
-        return 200;
-    case EMESH_E_UNSUPPORTED:
-        return 501;
-    case EMESH_E_DENIED:
-        return 403;
-    case EMESH_E_NOT_FOUND:
-        return 404;
-    case EMESH_E_EXISTS:
-        return 409;
-    case EMESH_E_TOO_LARGE:
-        return 413;
-    case EMESH_E_BUSY:
-        return 429;
-    case EMESH_E_NO_SPACE:
-        return 507;
-    default:
-        break;
-    }
-    switch (EMESH_CLASS(code)) {
-    case 1:
-    case 2:
-        return 400;
-    case 3:
-    case 5:
-        return 503;
-    case 4: /* it may have been stored */
-        return 504;
-    default:
-        return 500;
-    }
-}
-
 void
 http_retry_after(http_request *r, uint32_t seconds)
 {

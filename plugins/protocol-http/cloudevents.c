@@ -31,9 +31,9 @@ published(http_publish *p)
     if (p->code != EMESH_OK) {
         const char *why = p->err.text[0] != '\0' ? p->err.text : "the event is refused";
         if (p->n == 1)
-            http_refuse(r, http_status_of(p->code), NULL, "%s", why);
+            http_refuse(r, emesh_http_status(p->code), NULL, "%s", why);
         else
-            http_refuse(r, http_status_of(p->code), NULL, "event %u: %s; %u of %u are stored",
+            http_refuse(r, emesh_http_status(p->code), NULL, "event %u: %s; %u of %u are stored",
                         p->first, why, p->n_stored, p->n);
         return;
     }
@@ -75,7 +75,7 @@ read_binary(http_request *r)
             http_refuse(r, 503, NULL, "out of memory");
         else if ((event = http_make_event(r->lane, &attrs, type, empty ? NULL : &data, &err)) ==
                  NULL)
-            http_refuse(r, http_status_of(err.code), NULL, "%s", err.text);
+            http_refuse(r, emesh_http_status(err.code), NULL, "%s", err.text);
         http->event->buf_unref(data.owner);
     }
     http_attrs_clear(&attrs);
@@ -99,7 +99,7 @@ read_json(http_request *r, uint32_t form, const emesh_event **out, uint32_t cap)
     http->event->buf_unref(part.owner);
     if (code == EMESH_OK)
         return n;
-    http_refuse(r, code == EMESH_E_UNSUPPORTED ? 400 : http_status_of(code), NULL, "%s",
+    http_refuse(r, code == EMESH_E_UNSUPPORTED ? 400 : emesh_http_status(code), NULL, "%s",
                 http_why(&err, "the body is no CloudEvent"));
     return 0;
 }

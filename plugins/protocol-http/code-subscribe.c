@@ -181,25 +181,13 @@ url_ok(http_request *r, const char *url)
     return false;
 }
 
-static int
-format_of(const char *text)
-{
-    static const char *const names[] = { [HTTP_FORMAT_EVENTMESH] = "eventmesh",
-                                         [HTTP_FORMAT_BINARY] = "binary",
-                                         [HTTP_FORMAT_STRUCTURED] = "structured",
-                                         [HTTP_FORMAT_BATCH] = "batch" };
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (is_blank(text) || strcmp(text, names[i]) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
 static void
 start(http_request *r, asked *a, http_want want)
 {
     http_order *o = http_order_new(r, want, a->group);
-    int format = format_of(a->format);
+    const char *name = is_blank(a->format) ? "" : a->format;
+    http_format format;
+    bool known = http_format_read(&format, name, strlen(name));
 
     for (guint i = 0; i < a->items->len; i++) {
         const wanted *w = &g_array_index(a->items, wanted, i);
@@ -207,17 +195,17 @@ start(http_request *r, asked *a, http_want want)
         bool named = !is_blank(w->topic) && !is_blank(url);
         if (want == HTTP_WANT_HEARTBEAT && (!named || http_url_flaw(url) != NULL))
             continue; /* skipped silently, as the reference does */
-        if (!named || format < 0) {
+        if (!named || !known) {
             http_retf(r, 7,
-                      format < 0 ? ": format is none of eventmesh, binary, structured, batch"
-                                 : ": a topic is missing");
+                      !known ? ": format is none of eventmesh, binary, structured, batch"
+                             : ": a topic is missing");
             http_order_free(o);
             return;
         }
         http_order_add(o, w->topic, url, g_strcmp0(w->mode, "BROADCASTING") == 0,
                        g_strcmp0(w->type, "SYNC") == 0);
     }
-    http_order_set(o, a->idc, (http_format)MAX(format, 0));
+    http_order_set(o, a->idc, format);
     r->frame = r->face == HTTP_FACE_URI; /* a success has no frame */
     http_order_start(o);
 }

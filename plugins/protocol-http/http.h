@@ -7,6 +7,7 @@
 #define HTTP_HTTP_H
 #include "eventmesh/eventmesh.h"
 #include "eventmesh/glib.h"
+#include "eventmesh/http-status.h"
 #include "guard.h"
 #include <libsoup/soup.h>
 #include <pthread.h>
@@ -266,7 +267,6 @@ void http_refuse(http_request *r, uint32_t status, const char *field, const char
 /* retCode and retMsg (NULL = the table's text) in the request's face. */
 void http_ret(http_request *r, uint32_t status, int ret, const char *text);
 void http_retf(http_request *r, int ret, const char *format, ...) G_GNUC_PRINTF(3, 4);
-uint32_t http_status_of(int32_t code);
 const char *http_ret_text(int ret);
 void http_retry_after(http_request *r, uint32_t seconds);
 

@@ -109,7 +109,7 @@ returned(emesh_task *task, int32_t code)
         return;
     }
     if (f->code != EMESH_OK) {
-        http_refuse(r, http_status_of(f->code), NULL, "%s", f->why);
+        http_refuse(r, emesh_http_status(f->code), NULL, "%s", f->why);
     } else {
         size_t len = f->out->len;
         char *text = g_string_free(g_steal_pointer(&f->out), FALSE);
@@ -271,26 +271,12 @@ on_opened(http_actor *actor, int32_t code, const emesh_error *err)
 }
 
 static void
-on_published(http_actor *actor, const emesh_published *results, uint32_t n)
-{
-    (void)actor, (void)results, (void)n; /* it publishes nothing */
-}
-
-static void
-on_room(http_actor *actor)
-{
-    (void)actor;
-}
-
-static void
 on_ask(http_actor *actor)
 {
     poller_free((poller *)actor, EMESH_E_UNAVAILABLE, "the session was closed by an administrator");
 }
 
-static const http_actor_ops actor_ops = {
-    .opened = on_opened, .published = on_published, .room = on_room, .ask = on_ask
-};
+static const http_actor_ops actor_ops = { .opened = on_opened, .ask = on_ask };
 
 static char *
 key_of(const char *group, const char *topic)

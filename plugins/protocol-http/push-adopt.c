@@ -93,31 +93,21 @@ on_ask(http_actor *actor)
     http_adopted_end(((http_topic *)actor)->hook, "an administrator has closed its session");
 }
 
-static void
-on_nothing(http_actor *actor)
-{
-    (void)actor; /* it publishes nothing */
-}
-
-static const http_actor_ops adopted_ops = {
-    .room = on_nothing, .ask = on_ask, .subscribed = on_subscribed, .deliver = http_topic_deliver
-};
+static const http_actor_ops adopted_ops = { .ask = on_ask,
+                                            .subscribed = on_subscribed,
+                                            .deliver = http_topic_deliver };
 
 static http_format
 format_of(const emesh_subscribe *spec)
 {
-    static const char *const names[] = { "eventmesh", "binary", "structured", "batch" };
+    http_format format = HTTP_FORMAT_EVENTMESH;
 
     for (uint32_t i = 0; i < spec->n_labels; i++) {
         const emesh_attr *l = &spec->labels[i];
-        if (l->name_len != 6 || memcmp(l->name, "format", 6) != 0)
-            continue;
-        for (guint n = 0; n < G_N_ELEMENTS(names); n++) {
-            if (l->value_len == strlen(names[n]) && memcmp(l->value, names[n], l->value_len) == 0)
-                return (http_format)n;
-        }
+        if (l->name_len == 6 && memcmp(l->name, "format", 6) == 0)
+            http_format_read(&format, l->value, l->value_len);
     }
-    return HTTP_FORMAT_EVENTMESH;
+    return format;
 }
 
 static http_hook *

@@ -13,6 +13,24 @@
 
 #define FORM_TYPE "application/x-www-form-urlencoded; charset=UTF-8"
 
+bool
+http_format_read(http_format *format, const char *name, size_t len)
+{
+    static const char *const names[] = { [HTTP_FORMAT_EVENTMESH] = "eventmesh",
+                                         [HTTP_FORMAT_BINARY] = "binary",
+                                         [HTTP_FORMAT_STRUCTURED] = "structured",
+                                         [HTTP_FORMAT_BATCH] = "batch" };
+
+    *format = HTTP_FORMAT_EVENTMESH;
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0) {
+            *format = (http_format)i;
+            return true;
+        }
+    }
+    return len == 0;
+}
+
 /* ---- data ---- */
 
 static void

@@ -72,26 +72,12 @@ hook_opened(http_actor *actor, int32_t code, const emesh_error *err)
 }
 
 static void
-hook_published(http_actor *actor, const emesh_published *results, uint32_t n)
-{
-    (void)actor, (void)results, (void)n; /* it never publishes */
-}
-
-static void
-hook_room(http_actor *actor)
-{
-    (void)actor;
-}
-
-static void
 hook_ask(http_actor *actor)
 {
     http_hook_drop((http_hook *)actor);
 }
 
-static const http_actor_ops hook_ops = {
-    .opened = hook_opened, .published = hook_published, .room = hook_room, .ask = hook_ask
-};
+static const http_actor_ops hook_ops = { .opened = hook_opened, .ask = hook_ask };
 
 static void
 label(emesh_attr *labels, uint32_t *n, const char *name, const char *value)

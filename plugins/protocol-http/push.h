@@ -37,6 +37,9 @@ typedef enum http_format {                        /* of what is pushed */
                            HTTP_FORMAT_BATCH,
 } http_format;
 
+/* By the name that subscribers give; empty: EventMesh's. false: there is none of that name. */
+bool http_format_read(http_format *format, const char *name, size_t len);
+
 struct http_push {
     http_lane *lane;
     SoupSession *soup;

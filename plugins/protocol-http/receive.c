@@ -147,7 +147,7 @@ published(http_publish *p)
     if (p->code == EMESH_OK)
         http_answer(p->request, 200, "text/plain", g_strdup(""), 0);
     else
-        http_refuse(p->request, http_status_of(p->code), NULL, "%s",
+        http_refuse(p->request, emesh_http_status(p->code), NULL, "%s",
                     p->err.text[0] != '\0' ? p->err.text : "the event is refused");
 }
 

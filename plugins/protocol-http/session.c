@@ -393,7 +393,8 @@ published(emesh_lane *lane, void *session, const emesh_published *results, uint3
 {
     http_actor *actor = session;
     (void)lane;
-    actor->ops->published(actor, results, n);
+    if (actor->ops->published != NULL)
+        actor->ops->published(actor, results, n);
 }
 
 static void
@@ -401,7 +402,8 @@ room(emesh_lane *lane, void *session)
 {
     http_actor *actor = session;
     (void)lane;
-    actor->ops->room(actor);
+    if (actor->ops->room != NULL)
+        actor->ops->room(actor);
 }
 
 static void
@@ -409,7 +411,8 @@ ask(emesh_lane *lane, void *session, const emesh_ask *what)
 {
     http_actor *actor = session;
     (void)lane, (void)what;
-    actor->ops->ask(actor);
+    if (actor->ops->ask != NULL)
+        actor->ops->ask(actor);
 }
 
 static void

@@ -10,6 +10,7 @@ typedef struct http_actor http_actor;
 typedef struct http_actor http_member; /* the same, when it is a subscription */
 typedef struct http_actor_ops {
     void (*opened)(http_actor *actor, int32_t code, const emesh_error *err);
+    /* NULL: it publishes nothing, it goes when it has done what it is for */
     void (*published)(http_actor *actor, const emesh_published *results, uint32_t n);
     void (*room)(http_actor *actor);
     void (*ask)(http_actor *actor);

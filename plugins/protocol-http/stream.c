@@ -109,7 +109,7 @@ stream_end(stream *s, int32_t code, const char *why)
         stream_free(s);
         if (r->msg != NULL) {
             r->face = HTTP_FACE_PLAIN;
-            http_refuse(r, code == EMESH_OK ? 503 : http_status_of(code), NULL, "%s", why);
+            http_refuse(r, code == EMESH_OK ? 503 : emesh_http_status(code), NULL, "%s", why);
         }
         http_request_unref(r);
         return;
@@ -221,26 +221,12 @@ on_opened(http_actor *actor, int32_t code, const emesh_error *err)
 }
 
 static void
-on_published(http_actor *actor, const emesh_published *results, uint32_t n)
-{
-    (void)actor, (void)results, (void)n; /* it publishes nothing */
-}
-
-static void
-on_room(http_actor *actor)
-{
-    (void)actor;
-}
-
-static void
 on_ask(http_actor *actor)
 {
     stream_end((stream *)actor, EMESH_E_UNAVAILABLE, "the session was closed by an administrator");
 }
 
-static const http_actor_ops actor_ops = {
-    .opened = on_opened, .published = on_published, .room = on_room, .ask = on_ask
-};
+static const http_actor_ops actor_ops = { .opened = on_opened, .ask = on_ask };
 
 /* ---- the request ---- */
 

@@ -110,22 +110,7 @@ making_opened(http_actor *actor, int32_t code, const emesh_error *err)
         making_end(m, code, http_why(err, "the session is refused"));
 }
 
-static void
-making_published(http_actor *actor, const emesh_published *results, uint32_t n)
-{
-    (void)actor, (void)results, (void)n; /* it publishes nothing */
-}
-
-static void
-making_ignored(http_actor *actor)
-{
-    (void)actor; /* it ends by itself, at once */
-}
-
-static const http_actor_ops making_ops = { .opened = making_opened,
-                                           .published = making_published,
-                                           .room = making_ignored,
-                                           .ask = making_ignored };
+static const http_actor_ops making_ops = { .opened = making_opened };
 
 void
 http_uri_topic_create(http_request *r, const char *rest)
