@@ -64,6 +64,8 @@ link_open(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
         c->open_head = index + 1;
     c->open_tail = index + 1;
     sub->owner->open++;
+    c->again_last = emesh_slot_failed_before(slot);
+    c->open_again += c->again_last;
     emesh_consumer_charge(c, slot->bytes);
 }
 
@@ -82,6 +84,7 @@ emesh_consumer_close_offer(emesh_sub *sub, emesh_slot *slot)
         c->open_tail = slot->prev;
     sub->owner->open--;
     emesh_consumer_uncharge(c, slot->bytes);
+    c->open_again -= emesh_slot_failed_before(slot);
     c->sole = false;
     if (sub->ordered)
         emesh_order_closed(sub, slot);
@@ -205,22 +208,31 @@ emesh_sub_next_turn(emesh_alarm *alarm)
     emesh_sub_touch((emesh_sub *)((char *)alarm - offsetof(emesh_sub, next_turn)));
 }
 
-#define PROBE_LOOK 1024u /* events put aside for one that has not failed yet */
-
-static bool
-failed_before(const emesh_slot *slot)
-{
-    return slot->avoid != 0 || slot->attempt > 1;
-}
+#define PROBE_LOOK 64u /* events of which one may not have failed yet, read for a try */
 
 /* A member that seems to be down is tried with an event that has not failed before, if there is one,
  * and with one that has, by turns: five that fail wherever they go must not stop a group for good, nor
  * must a subscriber that takes each only the second time. In order by key each has its place. */
 static bool
-no_probe(const emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c, uint32_t aside)
+no_probe(const emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c)
 {
-    return failed_before(slot) && !sub->ordered && !c->probe_old && aside < PROBE_LOOK &&
+    return emesh_slot_failed_before(slot) && !sub->ordered && !c->probe_old &&
            emesh_consumer_probes(sub, c);
+}
+
+/* What failed and is tried again has the half of a member at most, or each second place where that is
+ * one, as long as there is something new: events that fail wherever they go, each for the whole of its
+ * deadline, must not be all that a member gets. In order by key each has its place. */
+static bool
+no_share(const emesh_sub *sub, const emesh_slot *slot, const emesh_consumer *c)
+{
+    uint32_t credit;
+
+    if (!emesh_slot_failed_before(slot) || sub->ordered || emesh_slots_fresh(&sub->slots) == 0 ||
+        (slot->flags & (EMESH_SLOT_SUSPECT | EMESH_SLOT_UNFIT)) != 0)
+        return false;
+    credit = emesh_consumer_credit(c);
+    return credit > 1 ? c->open_again >= credit / 2 : c->again_last;
 }
 
 /* There is nothing but what failed: whether the member is down cannot be seen, so the try counts. */
@@ -257,7 +269,7 @@ put_aside(GArray **aside, uint32_t index)
 void
 emesh_sub_offer(emesh_sub *sub)
 {
-    g_autoptr(GArray) aside = NULL, failed = NULL;
+    g_autoptr(GArray) aside = NULL, failed = NULL, later = NULL;
     const emesh_consumer *emptied = NULL;
 
     turn_begin(sub);
@@ -280,9 +292,11 @@ emesh_sub_offer(emesh_sub *sub)
             c = by_itself(sub, only, slot, index);
         else
             c = pick(sub, slot, index, suspect ? NULL : emptied);
-        if (c != NULL && no_probe(sub, slot, c, failed != NULL ? failed->len : 0)) {
+        if (c != NULL && no_probe(sub, slot, c)) {
             put_aside(&failed, index);
-        } else if (c != NULL && sub->ordered && sub->slots.ready == 0 && failed_before(slot)) {
+        } else if (c != NULL && no_share(sub, slot, c)) {
+            put_aside(&later, index);
+        } else if (c != NULL && sub->ordered && sub->slots.ready == 0 && emesh_slot_failed_before(slot)) {
             offer_lone(sub, c, slot, index);
         } else if (c != NULL) {
             offer_to(sub, c, slot, index);
@@ -306,12 +320,16 @@ emesh_sub_offer(emesh_sub *sub)
     }
     for (uint32_t i = 0; aside != NULL && i < aside->len; i++)
         emesh_slots_return(&sub->slots, g_array_index(aside, uint32_t, i));
+    for (uint32_t i = 0; later != NULL && i < later->len; i++)
+        if (!emesh_slot_makes_room(sub, g_array_index(later, uint32_t, i)))
+            emesh_slots_return(&sub->slots, g_array_index(later, uint32_t, i));
 }
 
 /* ---- how much is read ahead ---- */
 
 #define GUARANTEED 64u            /* slots of each subscription, however many all others have */
 #define GUARANTEED_BYTES 65536u
+#define FRESH_AHEAD 8u            /* read at least, while some fail */
 #define BITE 256u                 /* most records asked for at once: reading is part of the turn */
 
 /* What this subscription has in memory, in the daemon's sum. */
@@ -380,8 +398,14 @@ emesh_sub_want(emesh_sub *sub)
     int64_t have = (int64_t)sub->slots.ready + sub->asked, records, bytes;
 
     credit = takes(sub, max);
-    if (credit < PROBE_LOOK && !sub->ordered && probing(sub))
+    if (credit < PROBE_LOOK && !sub->ordered && probing(sub)) {
         credit = MIN(PROBE_LOOK, max);
+        have -= sub->slots.again; /* they are no try */
+    } else if (!sub->ordered && sub->slots.again + sub->waiting->len > 0) {
+        if (sub->consumers->len > 0) /* for the other half of a place that is free then */
+            credit = MAX(credit, MIN(FRESH_AHEAD, max));
+        have -= sub->slots.again - MIN(sub->slots.again, credit / 2);
+    }
     if (sub->slots.bytes >= limits->window_bytes || credit == 0)
         return;
     records = MIN((int64_t)credit - have, (int64_t)max - sub->slots.used - sub->asked);

@@ -79,10 +79,12 @@ struct emesh_consumer { /* made by the member, from JOIN to FREE the owner's */
     uint64_t window_bytes;
     uint32_t open_events;
     uint64_t open_bytes;
+    uint32_t open_again;       /* of open_events: those that had failed before */
     uint32_t open_head, open_tail; /* 1 + slot index: oldest first */
     uint16_t number;           /* in sub, from 1; may come again after 65,535 */
     emesh_credit *credit;      /* the session's: a reference */
     bool sole;                 /* has a suspect event, and gets no other */
+    bool again_last;           /* what it got last had failed before */
     uint8_t failures;          /* in a row; those of one event alone are the event's fault */
     bool failures_differ, has_done;
     uint32_t done_epoch;       /* of the youngest offer it has acknowledged */

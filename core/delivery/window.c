@@ -86,6 +86,21 @@ drop_event(emesh_slots *slots, emesh_slot *slot)
     }
 }
 
+/* Into one of the two ready lists, and out of it. */
+static void
+count_in(emesh_slots *slots, const emesh_slot *slot)
+{
+    slots->ready++;
+    slots->again += emesh_slot_failed_before(slot);
+}
+
+static void
+count_out(emesh_slots *slots, const emesh_slot *slot)
+{
+    slots->ready--;
+    slots->again -= emesh_slot_failed_before(slot);
+}
+
 static uint32_t
 add(emesh_slots *slots, uint16_t place, const emesh_record *record)
 {
@@ -108,7 +123,7 @@ add(emesh_slots *slots, uint16_t place, const emesh_record *record)
         slot->flags |= EMESH_SLOT_EXPIRES;
     slot->state = EMESH_SLOT_READY;
     slots->bytes += slot->bytes;
-    slots->ready++;
+    count_in(slots, slot);
     if (slots->ready_tail != 0)
         emesh_slot_at(slots, slots->ready_tail - 1)->next = index + 1;
     else
@@ -155,7 +170,7 @@ emesh_slots_pop_ready(emesh_slots *slots)
         return 0;
     }
     emesh_slot_at(slots, found - 1)->next = 0;
-    slots->ready--;
+    count_out(slots, emesh_slot_at(slots, found - 1));
     return found;
 }
 
@@ -168,7 +183,7 @@ emesh_slots_unpop(emesh_slots *slots, uint32_t index)
     slots->returned_head = index + 1;
     if (slots->returned_tail == 0)
         slots->returned_tail = index + 1;
-    slots->ready++;
+    count_in(slots, slot);
 }
 
 void
@@ -179,7 +194,7 @@ emesh_slots_return(emesh_slots *slots, uint32_t index)
     slot->state = EMESH_SLOT_READY;
     slot->consumer = NULL;
     slot->next = 0;
-    slots->ready++;
+    count_in(slots, slot);
     if (slots->returned_tail != 0)
         emesh_slot_at(slots, slots->returned_tail - 1)->next = index + 1;
     else
@@ -247,7 +262,7 @@ unlink_ready(emesh_slots *slots, uint32_t *head, uint32_t *tail, uint16_t place)
         emesh_slot *slot = emesh_slot_at(slots, *at - 1);
         if (slot->partition == place) {
             *at = slot->next;
-            slots->ready--;
+            count_out(slots, slot);
         } else {
             last = *at;
             at = &slot->next;
@@ -267,7 +282,7 @@ unlink_one(emesh_slots *slots, uint32_t *head, uint32_t *tail, uint32_t index)
             *at = emesh_slot_at(slots, index)->next;
             if (*tail == index + 1)
                 *tail = before;
-            slots->ready--;
+            count_out(slots, emesh_slot_at(slots, index));
             return true;
         }
         before = *at;

@@ -80,12 +80,28 @@ typedef struct emesh_slots { /* of one subscription */
     uint32_t used;
     uint64_t bytes;
     uint32_t ready;            /* READY slots */
+    uint32_t again;            /* of them: those that failed before */
     uint32_t ready_head, ready_tail; /* 1 + index, reading order */
     uint32_t returned_head;    /* 1 + index: given back, offered before the others */
     uint32_t returned_tail;
 } emesh_slots;
 
 emesh_slot *emesh_slot_at(const emesh_slots *slots, uint32_t index);
+
+/* Has an offer of it failed, here or as far as the store knows? The same as long as it is READY. */
+static inline bool
+emesh_slot_failed_before(const emesh_slot *slot)
+{
+    return slot->avoid != 0 || slot->attempt > 1;
+}
+
+/* READY and not failed yet. */
+static inline uint32_t
+emesh_slots_fresh(const emesh_slots *slots)
+{
+    return slots->ready - slots->again;
+}
+
 /* A READY slot at the end of window (event takes a reference), or a settled one for a hole. */
 uint32_t emesh_slots_add(emesh_slots *slots, emesh_window *window, uint16_t place,
                          const emesh_record *record);

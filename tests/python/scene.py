@@ -121,11 +121,11 @@ class Scene:
             self.cut_now()
 
     def step(self):
-        """One round. When it took so long that acknowledgements may have missed their deadline, which
-        the machine's load can do, these members are excused."""
+        """One round. When it took so long that acknowledgements may have missed their deadline, or when
+        the daemon answers so late, which the machine's load can do, these members are excused."""
         begun = time.monotonic()
         self.traffic.step()
-        if time.monotonic() - begun > 0.25:
+        if max(time.monotonic() - begun, *(p.waits() for p in self.publishers), 0) > 0.25:
             for name in ("parks", "buries"):
                 self.ledger.cut(self.logs[name])
 

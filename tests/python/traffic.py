@@ -72,7 +72,7 @@ class Publisher(Link):
         super().__init__(traffic, f"pub-{name}", "pub")
         self.log, self.name, self.topic, self.window, self.more = log, name, topic, window, more
         self.number = start
-        self.under_way = {}
+        self.under_way, self.since = {}, {}  # by seq: the event, and when it was sent
         self.paused = False
         self.acked = self.refused = 0
         self.sure = True  # TCP has one code for "not stored" and "perhaps": not where disks fail
@@ -90,6 +90,7 @@ class Publisher(Link):
         seq = f"s{self.number}"
         self.number += 1
         self.under_way[seq] = event
+        self.since[seq] = time.monotonic()
         self.log.at("sent", event, key=key, due=due)
         body = {"topic": self.topic, "properties": properties, "headers": {},
                 "body": text_of(event, size)}
@@ -97,10 +98,15 @@ class Publisher(Link):
             "ASYNC_MESSAGE_TO_SERVER", seq, body,
             {"protocolversion": "1.0", "protocoldesc": "tcp", "protocoltype": "eventmeshmessage"})
 
+    def waits(self):
+        """So long its oldest publish has no answer."""
+        return time.monotonic() - next(iter(self.since.values()), time.monotonic())
+
     def take(self, header, _body):
         if header["cmd"] != "ASYNC_MESSAGE_TO_SERVER_ACK":
             return
         event = self.under_way.pop(header["seq"])  # one that is not due is an error here
+        self.since.pop(header["seq"])
         if header["code"] == 0:
             self.acked += 1
             self.log.at("acked", event)

@@ -346,6 +346,43 @@ test_poison_comes_again(void)
     mesh_free(m);
 }
 
+/* More events that fail wherever they go, each for the whole of its deadline, than a member has at a
+ * time, while others are published: the latter flow all the while, and the former are buried. */
+static void
+test_much_poison(void)
+{
+    mesh *m = up("[group g]\nattempts = 3\nretry-wait = 20ms\nretry-wait-max = 20ms\n"
+                 "ack-timeout = 100ms\n", NULL);
+    mesh_client *c = mesh_client_new(m, 0), *admin = mesh_client_new(m, 1);
+    mesh_sub *sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 2, false);
+    mesh_sub *letters = mesh_subscribe(admin, MESH_LETTERS, "admin", EMESH_SUB_SHARED, 200, true);
+    uint32_t had = 0, good = 0, sent = 0, poison = 0;
+    int64_t begun = g_get_monotonic_time(), last = begun, longest = 0;
+
+    while (mesh_n_deliveries(letters) < 20) {
+        g_assert_cmpint(g_get_monotonic_time(), <, begun + 60 * G_TIME_SPAN_SECOND);
+        if (sent <= good + 8) {
+            sent += mesh_publish(c, "t", "good", 1, 10);
+            if (sent % 9 == 0 && poison < 20)
+                poison += mesh_publish(c, "t", "poison", 1, 10);
+        }
+        g_usleep(500);
+        for (; had < mesh_n_deliveries(sub); had++) {
+            if (mesh_delivered(sub, had)[0] != 'g')
+                continue;
+            mesh_settle(sub, had, EMESH_SETTLE_DONE, 0);
+            good++;
+            longest = MAX(longest, g_get_monotonic_time() - last);
+            last = g_get_monotonic_time();
+        }
+    }
+    g_test_message("%.1f s, %u good ones meanwhile, at most %.1f s between two of them",
+                   (double)(g_get_monotonic_time() - begun) / 1e6, good, (double)longest / 1e6);
+    g_assert_cmpuint(good, >, 200);
+    g_assert_cmpint(longest, <, G_TIME_SPAN_SECOND);
+    mesh_free(m);
+}
+
 /* The same with nothing new: whether the member is down cannot be told, so each has its attempts and
  * is buried; a group does not stand still for ever because its last events are bad. */
 static void
@@ -649,6 +686,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/expired", test_expired);
     g_test_add_func("/fate/killed-sessions", test_killed_sessions);
     g_test_add_func("/fate/member-that-is-down", test_member_that_is_down);
+    g_test_add_func("/fate/much-poison", test_much_poison);
     g_test_add_func("/fate/failures-of-one-that-is-well", test_failures_of_one_that_is_well);
     g_test_add_func("/fate/failures-all-at-once", test_failures_all_at_once);
     g_test_add_func("/fate/poison-stops-nobody", test_poison_stops_nobody);
