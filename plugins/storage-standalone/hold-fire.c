@@ -235,13 +235,13 @@ look(sa_store *store, uint64_t now_us)
             if (!good)
                 return now_us + AGAIN_NS / 1000;
             /* The queue may be gone from the list, and others have another place in it. */
-            if (g_ptr_array_find(holds->active, queue, NULL) && queue->cursor != NULL)
-                sa_lane_ready(queue->cursor->lane, queue->cursor); /* or it hears that it has all */
+            if (g_ptr_array_find(holds->active, queue, NULL))
+                sa_queue_wake(queue); /* or it hears that it has all */
             holds->kicked = true;
             return now_us;
         }
         if (at <= now_us && queue->cursor != NULL)
-            sa_lane_ready(queue->cursor->lane, queue->cursor);
+            sa_queue_wake(queue);
         else
             when = MIN(when, at);
     }

@@ -124,6 +124,7 @@ sa_hold_back(sa_hold *hold)
     if (hold->out)
         g_tree_insert(hold->queue->waiting, hold, hold);
     hold->out = false;
+    atomic_store(&hold->queue->look, true);
 }
 
 sa_hold *

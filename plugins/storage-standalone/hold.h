@@ -33,6 +33,7 @@ typedef struct sa_queue {
     uint64_t from_due, from_token; /* rows from here on are not in memory */
     bool all;                      /* no row is behind it */
     struct sa_cursor *cursor;      /* who reads it */
+    _Atomic bool look;             /* something came, or became due, since it looked */
 } sa_queue;
 
 typedef struct sa_hold {
@@ -130,6 +131,7 @@ sa_queue *sa_queue_need(sa_holds *holds, uint32_t group, uint32_t topic);
 void sa_queue_drop(sa_holds *holds, sa_queue *queue); /* nothing is in it, nor in its rows */
 void sa_hold_out(sa_hold *hold);  /* leaves waiting */
 void sa_hold_back(sa_hold *hold); /* returns to it */
+void sa_queue_wake(sa_queue *queue); /* its reader, if there is one, looks */
 sa_hold *sa_queue_first(const sa_queue *queue);
 /* The first that is due, visible and surely the oldest; NULL: none now. */
 sa_hold *sa_queue_due(struct sa_store *store, const sa_queue *queue, uint64_t now_us);

@@ -23,6 +23,15 @@ typedef struct sa_inbox_job {
     sa_inbox_item item[SA_READ_MAX];
 } sa_inbox_job;
 
+/* lock held. */
+void
+sa_queue_wake(sa_queue *queue)
+{
+    atomic_store(&queue->look, true);
+    if (queue->cursor != NULL)
+        sa_lane_ready(queue->cursor->lane, queue->cursor);
+}
+
 /* lock held. What a reader had goes back. */
 static void
 return_all(sa_holds *holds, sa_inbox *in)
@@ -139,6 +148,7 @@ current(sa_holds *holds, const sa_inbox_job *job, const sa_inbox_item *item)
     if (mine && !item->again)
         return true;
     sa_hold_back(hold);
+    sa_queue_wake(hold->queue);
     return false;
 }
 
@@ -194,14 +204,18 @@ sa_inbox_feed(sa_cursor *c)
     sa_inbox *in = &c->inbox;
     bool may = c->want > 0 && c->close_op == NULL && (!c->bytes_given || c->want_bytes > 0)
                && atomic_load_explicit(&store->log.failed, memory_order_relaxed) == 0;
-    if (!in->begun || in->job != NULL)
+    /* Nearly always there is nothing: no lock is taken for that. */
+    if (!in->begun || in->job != NULL
+        || (in->told && (!may || !atomic_load(&in->queue->look))))
         return;
     uint64_t now_us = sa_wall_us(store), bytes = 0;
-    sa_inbox_job *job = may ? malloc(sizeof *job) : NULL;
-    if (may && job == NULL)
-        return;
+    sa_inbox_job *job = NULL;
     pthread_mutex_lock(&holds->lock);
     sa_hold *hold = sa_queue_due(store, in->queue, now_us);
+    if (may && hold != NULL)
+        job = malloc(sizeof *job);
+    if (may && (hold == NULL || job != NULL))
+        atomic_store(&in->queue->look, hold != NULL);
     bool known = in->queue->all || in->queue->from_due > now_us;
     uint32_t n = 0;
     while (job != NULL && hold != NULL && n < MIN(c->want, SA_READ_MAX)
