@@ -16,6 +16,7 @@ from parts import median
 from servers import TOOLS, Ours
 
 CLIENTS = 16
+STORED = 770  # bytes in the log of an event of 512
 CONF = {"40-groups.conf": "[group failing]\nack-timeout = 200ms\nattempts = 2\nretry-wait = 50ms\n"}
 
 
@@ -80,19 +81,24 @@ def pairs(server, plan, rate, name, fails):
 
 
 def synced(folder, plan):
-    """p99 of the acknowledgement at half of the rate, in times of the disk's sync."""
+    """p99 of the acknowledgement at half of the rate, in times of the p99 of the disk's own sync when
+    a bare loop writes so many bytes, measured right behind."""
     with Ours(folder, "synced") as server:
         most = median([server.load(clients=CLIENTS, window=16, seconds=plan.seconds, warmup=0.3)
                        for _ in range(plan.rounds)])
-        runs, ratios = [], []
+        runs, ratios, syncs = [], [], []
         for _ in range(max(3, plan.rounds)):
             run = server.load(clients=CLIENTS, window=256, seconds=plan.seconds, warmup=0.5,
                               rate=most["rate"] / 2)
-            probe = json.loads(subprocess.run([TOOLS / "probe", folder], capture_output=True,
-                                              text=True, check=True).stdout)
+            said = subprocess.run([TOOLS / "probe", folder, str(run["rate"] * STORED)],
+                                  capture_output=True, text=True, check=True).stdout
+            syncs.append(json.loads(said))
             runs.append(run)
-            ratios.append(run["ack_us"]["p99"] * probe["syncs"] / 1e6)
-    return median(runs, key=lambda r: r["ack_us"]["p99"]), statistics.median(ratios)
+            ratios.append(run["ack_us"]["p99"] / syncs[-1]["p99_us"])
+    bare = sorted(syncs, key=lambda s: s["p99_us"])[len(syncs) // 2]
+    how = (f"the disk alone: {bare['bytes'] / 1000:.0f} kB a sync, {bare['p50_us'] / 1000:.1f} ms, "
+           f"p99 {bare['p99_us'] / 1000:.1f} ms")
+    return median(runs, key=lambda r: r["ack_us"]["p99"]), statistics.median(ratios), how
 
 
 def neighbours(folder, plan):
@@ -105,7 +111,7 @@ def neighbours(folder, plan):
         for name, fails, part in (("stuck", 1, 2), ("failing", 20, 16)):
             some, facts[f"beside {name}"] = pairs(server, plan, most["rate"] / part, name, fails)
             rows += some
-    run, facts["synced p99"] = synced(folder, plan)
+    run, facts["synced p99"], facts["synced alone"] = synced(folder, plan)
     rows.append({"what": "acknowledgement at `synced`, half rate", **run, "arrival_us": run["ack_us"],
                  "arrival_rate": run["rate"]})
     return rows, facts

@@ -3,6 +3,9 @@
  * probe FOLDER: what this machine can do at best, measured beside a benchmark so that its numbers
  * can be compared with those of another machine: appends of 548 bytes followed by fdatasync, round
  * trips of one byte over loopback TCP between two threads, and memory copied. One line of JSON.
+ *
+ * probe FOLDER BYTES: the disk's own sync at that load: a bare loop that appends so many bytes a
+ * second for two seconds to allocated files of 64 MiB, what has come meanwhile with each sync.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -110,11 +113,74 @@ gigabytes_copied_per_second(void)
     return (double)n * COPY / (end - begin) / 1e9;
 }
 
+#define SEGMENT (64u << 20)
+#define SYNCS 200000u
+
+static int
+segment(const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/probe.XXXXXX", folder);
+    int fd = mkstemp(path);
+    if (fd < 0 || unlink(path) != 0 || fallocate(fd, 0, 0, SEGMENT) != 0 || fsync(fd) != 0)
+        return -1;
+    return fd;
+}
+
+static int
+shorter(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int
+sync_at(const char *folder, double rate)
+{
+    char *bytes = calloc(1, SEGMENT);
+    double *took = calloc(SYNCS, sizeof *took), begin = now();
+    int fd = segment(folder);
+    size_t at = 0, all = 0;
+    uint32_t n = 0;
+    while (fd >= 0 && bytes != NULL && took != NULL && n < SYNCS && now() - begin < 2) {
+        size_t come = (size_t)((now() - begin) * rate) - all;
+        if (come < RECORD) {
+            usleep(20);
+            continue;
+        }
+        if (at + come > SEGMENT) {
+            close(fd);
+            fd = segment(folder);
+            at = 0;
+            come = come < SEGMENT ? come : SEGMENT;
+            if (fd < 0)
+                break;
+        }
+        double asked = now();
+        if (pwrite(fd, bytes, come, (off_t)at) != (ssize_t)come || fdatasync(fd) != 0)
+            break;
+        took[n++] = now() - asked;
+        at += come;
+        all += come;
+    }
+    close(fd);
+    if (n == 0)
+        return 1;
+    qsort(took, n, sizeof *took, shorter);
+    printf("{\"syncs\":%u,\"bytes\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n", n,
+           (double)all / n, took[n / 2] * 1e6, took[n - 1 - n / 100] * 1e6);
+    free(bytes);
+    free(took);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc == 3)
+        return sync_at(argv[1], atof(argv[2]));
     if (argc != 2) {
-        fprintf(stderr, "usage: probe FOLDER\n");
+        fprintf(stderr, "usage: probe FOLDER [BYTES]\n");
         return 2;
     }
     printf("{\"syncs\":%.0f,\"round_trips\":%.0f,\"copy_gb\":%.1f}\n", syncs_per_second(argv[1]),

@@ -69,7 +69,8 @@ def measured(results):
               " of it on a core" for how in ("stop", "kill")},
            "allocations": f"scripted run: {results.get('facts', {}).get('allocations in all', 0):.2f}"
            " in all, batches of 16",
-           "copies": "scripted run, 16 KiB", "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started"}
+           "copies": "scripted run, 16 KiB", "rss sessions": f"{plan['sessions']} sessions", "rss idle": "just started",
+           "synced p99": results.get("facts", {}).get("synced alone", "")}
     for name, value in results.get("facts", {}).items():
         values[name] = value, how.get(name, "")
     web = results.get("http", {})

@@ -67,8 +67,8 @@ TARGETS = {
                            "×", most=True),
     "beside failing": Target("the same beside one that fails for 5 % of its events", 1.1, 1, "×",
                              most=True),
-    "synced p99": Target("acknowledgement at `synced` at half of the rate, p99, in syncs of the disk", 3,
-                         2, "×", most=True),
+    "synced p99": Target("acknowledgement at `synced` at half of the rate, p99, against the p99 of the "
+                         "disk's own sync at that load", 3, 2, "×", most=True),
     "rss idle": Target("resident, idle", 10, 6, "MB", most=True),
     "rss sessions": Target("resident with 10,000 idle TCP sessions", 80, 60, "MB", most=True),
     "growth names": Target("rate with many topics × groups known, against an empty store", .8, .95,
