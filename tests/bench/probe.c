@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * probe FOLDER: what this machine can do at best, measured beside a benchmark so that its numbers
- * can be compared with those of another machine: appends of 548 bytes followed by fdatasync, round
- * trips of one byte over loopback TCP between two threads, and memory copied. One line of JSON.
+ * can be compared with those of another machine: appends of 548 bytes followed by fdatasync, 4 KiB
+ * read at random places, round trips of one byte over loopback TCP between two threads, and memory
+ * copied. One line of JSON.
  *
  * probe FOLDER BYTES: the disk's own sync at that load: a bare loop that appends so many bytes a
  * second for two seconds to allocated files of 64 MiB, what has come meanwhile with each sync.
@@ -127,6 +128,42 @@ segment(const char *folder)
     return fd;
 }
 
+#define READS 16384u /* each page of the file once */
+#define AHEAD 256u
+
+/* Pages of a file that no cache has, in no order, the disk told of 256 ahead. */
+static double
+reads_per_second(const char *folder)
+{
+    uint32_t order[READS], seed = 1, i;
+    char *page = malloc(SEGMENT);
+    int fd = segment(folder);
+    double begin = 0;
+    if (page == NULL || fd < 0)
+        return 0;
+    memset(page, 'x', SEGMENT);
+    if (pwrite(fd, page, SEGMENT, 0) != SEGMENT || fsync(fd) != 0)
+        return 0;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    for (i = 0; i < READS; i++) {
+        uint32_t other = (seed = seed * 1664525u + 1013904223u) % (i + 1);
+        order[i] = order[other];
+        order[other] = i;
+    }
+    begin = now();
+    for (i = 0; i < READS + AHEAD; i++) {
+        if (i < READS)
+            posix_fadvise(fd, (off_t)order[i] * 4096, 4096, POSIX_FADV_WILLNEED);
+        if (i >= AHEAD && pread(fd, page, 4096, (off_t)order[i - AHEAD] * 4096) != 4096)
+            break;
+    }
+    begin = now() - begin;
+    close(fd);
+    free(page);
+    return READS / begin;
+}
+
 static int
 shorter(const void *a, const void *b)
 {
@@ -183,7 +220,8 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: probe FOLDER [BYTES]\n");
         return 2;
     }
-    printf("{\"syncs\":%.0f,\"round_trips\":%.0f,\"copy_gb\":%.1f}\n", syncs_per_second(argv[1]),
-           round_trips_per_second(), gigabytes_copied_per_second());
+    printf("{\"syncs\":%.0f,\"reads\":%.0f,\"round_trips\":%.0f,\"copy_gb\":%.1f}\n",
+           syncs_per_second(argv[1]), reads_per_second(argv[1]), round_trips_per_second(),
+           gigabytes_copied_per_second());
     return 0;
 }
