@@ -65,13 +65,40 @@ kf_ask_partitions(kf_store *store, const char *topic, uint32_t *replicas, emesh_
     return n;
 }
 
+/* A leader that is not known yet, or no longer one. */
+static bool
+passes(rd_kafka_resp_err_t e)
+{
+    return e == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+           e == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || e == RD_KAFKA_RESP_ERR__TRANSPORT ||
+           e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || e == RD_KAFKA_RESP_ERR__WAIT_CACHE ||
+           e == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+           e == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH;
+}
+
+static void
+pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
 int32_t
 kf_ask_offsets(kf_store *store, rd_kafka_topic_partition_list_t *parts, emesh_error *err)
 {
-    rd_kafka_resp_err_t e = rd_kafka_offsets_for_times(store->admin, parts, KF_ASK_MS);
+    rd_kafka_resp_err_t e = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    for (int i = 0; i < parts->cnt && e == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-        e = parts->elems[i].err;
+    for (int i = 0; i < KF_ASK_MS / 50 && !store->stopping; i++) {
+        rd_kafka_topic_partition_list_t *asked = rd_kafka_topic_partition_list_copy(parts);
+        e = rd_kafka_offsets_for_times(store->admin, asked, KF_ASK_MS);
+        for (int k = 0; k < asked->cnt && e == RD_KAFKA_RESP_ERR_NO_ERROR; k++)
+            e = asked->elems[k].err;
+        for (int k = 0; k < asked->cnt && e == RD_KAFKA_RESP_ERR_NO_ERROR; k++)
+            parts->elems[k].offset = asked->elems[k].offset;
+        rd_kafka_topic_partition_list_destroy(asked);
+        if (!passes(e))
+            break;
+        pause_ms(50);
+    }
     if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
         return EMESH_OK;
     return kf_error(err, kf_code(e), "offsets of topic %s: %s",
@@ -143,12 +170,6 @@ static bool
 soon(const emesh_error *err)
 {
     return strstr(err->text, "oordinator") != NULL;
-}
-
-static void
-pause_ms(long ms)
-{
-    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 int32_t

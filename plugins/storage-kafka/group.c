@@ -259,6 +259,7 @@ subscribe(kf_group *g, uint64_t now)
                                           RD_KAFKA_PARTITION_UA);
     if (rd_kafka_subscribe(g->rk, topics) != RD_KAFKA_RESP_ERR_NO_ERROR)
         g->change_ns = now + KF_SECOND_NS;
+    g->own_change = g->assigned != NULL;
     g->subscribed = true;
     rd_kafka_topic_partition_list_destroy(topics);
 }

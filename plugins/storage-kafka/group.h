@@ -21,6 +21,9 @@ typedef struct kf_part { /* a partition that the broker gave us, and the host wa
     bool resolved;           /* next and done are known */
     bool fetching;           /* part of the assignment as librdkafka has it */
     bool revoking, dirty;
+    bool suspended;          /* the host has it, the broker not: see rebalance.c */
+    bool recheck;            /* it came back: is it where we left it? */
+    int64_t committed;       /* the floor that the broker was told last */
     bool caught_up, told;    /* told: that it is */
     int64_t next;            /* the next offset to be handed over */
     kf_done done;
@@ -48,6 +51,7 @@ struct kf_group {
     GPtrArray *leaves;         /* kf_order LEAVE, answered at the end */
     uint64_t change_ns;        /* subscribe at; 0: nothing changed */
     bool subscribed, leave_now;
+    bool own_change;           /* the next revoke comes of what we subscribed */
     rd_kafka_topic_partition_list_t *assigned; /* by the broker; NULL: none */
     bool assign_due;           /* the assignment is to be told to librdkafka (anew) */
     uint64_t assign_ns;        /* not before */

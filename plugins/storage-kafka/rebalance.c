@@ -3,6 +3,10 @@
  * Partitions come and go. What the broker assigns is offered to the host, which begins; then it is
  * known where the group stands, and librdkafka is told to fetch. What is revoked is asked back from
  * the host; when that has settled what it could, it is committed and given back.
+ *
+ * A revoke that comes only of what this client subscribed itself, as a reader was opened or closed,
+ * brings nearly all partitions back at once. Then the host hears nothing of it: they are suspended,
+ * what is settled is committed, and when they come back where they were left, reading goes on.
  */
 #include "group.h"
 #include "work.h"
@@ -46,9 +50,41 @@ kf_rebalance_offer(kf_group *g, kf_cursor *cursor)
             offer(g, cursor, g->assigned->elems[i].partition);
 }
 
+static bool
+is_in(const rd_kafka_topic_partition_list_t *parts, const kf_part *part)
+{
+    for (int i = 0; i < parts->cnt; i++)
+        if (parts->elems[i].partition == part->number &&
+            strcmp(parts->elems[i].topic, part->cursor->topic) == 0)
+            return true;
+    return false;
+}
+
+/* What was suspended goes on if it is among parts, and is lost if not. */
+static void
+resume(kf_group *g, const rd_kafka_topic_partition_list_t *parts)
+{
+    for (guint i = 0; i < g->cursors->len; i++) {
+        kf_cursor *c = g->cursors->pdata[i];
+        for (guint k = 0; k < c->parts->len;) {
+            kf_part *part = c->parts->pdata[k];
+            if (part->suspended && !is_in(parts, part)) {
+                tell(g, part, EMESH_PARTITION_LOST);
+                g_ptr_array_remove_index(c->parts, k);
+                continue;
+            }
+            part->recheck |= part->suspended && part->resolved;
+            part->suspended = false;
+            k++;
+        }
+    }
+}
+
 static void
 assigned(kf_group *g, const rd_kafka_topic_partition_list_t *parts)
 {
+    g->own_change = false;
+    resume(g, parts);
     if (g->assigned != NULL)
         rd_kafka_topic_partition_list_destroy(g->assigned);
     g->assigned = rd_kafka_topic_partition_list_copy(parts);
@@ -90,6 +126,18 @@ resolve_one(kf_group *g, kf_part *part, const rd_kafka_topic_partition_t *place)
 {
     if (place->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return false;
+    if (part->recheck && place->offset == part->committed) {
+        part->recheck = false;
+        return true;
+    }
+    if (part->recheck) { /* somebody else had it meanwhile */
+        kf_cursor *c = part->cursor;
+        int32_t number = part->number;
+        tell(g, part, EMESH_PARTITION_LOST);
+        g_ptr_array_remove(c->parts, part);
+        offer(g, c, number);
+        return false;
+    }
     if (place->offset < 0 || part->start.kind != EMESH_START_STORED)
         return from_start(g, part);
     kf_done_clear(&part->done);
@@ -97,6 +145,7 @@ resolve_one(kf_group *g, kf_part *part, const rd_kafka_topic_partition_t *place)
     if (place->metadata != NULL)
         kf_done_read(&part->done, place->metadata, place->metadata_size);
     part->next = part->done.floor;
+    part->committed = place->offset;
     return true;
 }
 
@@ -111,7 +160,7 @@ resolve(kf_group *g)
         const kf_cursor *c = g->cursors->pdata[i];
         for (guint k = 0; k < c->parts->len; k++) {
             const kf_part *part = c->parts->pdata[k];
-            if (part->epoch != 0 && !part->resolved && !part->revoking)
+            if (part->epoch != 0 && (!part->resolved || part->recheck) && !part->revoking)
                 rd_kafka_topic_partition_list_add(places, c->topic, part->number);
         }
     }
@@ -119,9 +168,10 @@ resolve(kf_group *g)
         all = false;
     for (int i = 0; all && i < places->cnt; i++) {
         kf_part *part = kf_group_part(g, places->elems[i].topic, places->elems[i].partition);
-        if (part != NULL && !part->resolved)
-            part->resolved = resolve_one(g, part, &places->elems[i]);
-        all = part == NULL || part->resolved;
+        bool known = part == NULL || resolve_one(g, part, &places->elems[i]);
+        if (known && part != NULL)
+            part->resolved = true;
+        all = known;
     }
     rd_kafka_topic_partition_list_destroy(places);
     return all;
@@ -148,7 +198,7 @@ assign(kf_group *g)
         const kf_cursor *c = g->cursors->pdata[i];
         for (guint k = 0; k < c->parts->len; k++) {
             kf_part *part = c->parts->pdata[k];
-            if (part->epoch == 0 || !part->resolved || part->revoking)
+            if (part->epoch == 0 || !part->resolved || part->revoking || part->suspended)
                 continue;
             own_queue(g, part);
             rd_kafka_topic_partition_list_add(list, c->topic, part->number)->offset = part->next;
@@ -181,6 +231,25 @@ drop_parts(kf_group *g, bool lost)
     g->revoke_ns = 0;
 }
 
+static void
+suspend(kf_group *g)
+{
+    kf_settle_now(g, NULL);
+    for (guint i = 0; i < g->cursors->len; i++) {
+        const kf_cursor *c = g->cursors->pdata[i];
+        for (guint k = 0; k < c->parts->len; k++) {
+            kf_part *part = c->parts->pdata[k];
+            part->suspended = true;
+            part->fetching = false;
+        }
+    }
+    if (g->assigned != NULL)
+        rd_kafka_topic_partition_list_destroy(g->assigned);
+    g->assigned = NULL;
+    g->assign_due = false;
+    rd_kafka_assign(g->rk, NULL);
+}
+
 /* Everything goes at once: range is an eager protocol. */
 static void
 revoked(kf_group *g)
@@ -188,6 +257,10 @@ revoked(kf_group *g)
     if (rd_kafka_assignment_lost(g->rk)) {
         drop_parts(g, true);
         rd_kafka_assign(g->rk, NULL);
+        return;
+    }
+    if (g->own_change) {
+        suspend(g);
         return;
     }
     g->revoke_ns = kf_now(g) + REVOKE_NS;

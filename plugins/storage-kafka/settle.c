@@ -60,6 +60,16 @@ undo(kf_group *g, const rd_kafka_topic_partition_list_t *list)
     }
 }
 
+static void
+took(kf_group *g, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; list != NULL && i < list->cnt; i++) {
+        kf_part *part = kf_group_part(g, list->elems[i].topic, list->elems[i].partition);
+        if (part != NULL)
+            part->committed = list->elems[i].offset;
+    }
+}
+
 /* [event of a commit] */
 static rd_kafka_resp_err_t
 judge(kf_group *g, rd_kafka_event_t *event)
@@ -73,6 +83,7 @@ judge(kf_group *g, rd_kafka_event_t *event)
     if (err == RD_KAFKA_RESP_ERR__NO_OFFSET)
         err = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        took(g, list);
         g->fails = 0;
         return err;
     }
