@@ -131,6 +131,9 @@ resolve_one(kf_group *g, kf_part *part, const rd_kafka_topic_partition_t *place)
         return true;
     }
     if (part->recheck) { /* somebody else had it meanwhile */
+        kf_say(g->store, EMESH_LOG_INFO, "group %s: partition %d of %s was left at %lld and is at %lld",
+               g->name, part->number, part->cursor->topic, (long long)part->committed,
+               (long long)place->offset);
         kf_cursor *c = part->cursor;
         int32_t number = part->number;
         tell(g, part, EMESH_PARTITION_LOST);
@@ -293,6 +296,8 @@ give_back(kf_group *g, uint64_t now)
 
     if (late && now < g->revoke_ns)
         return;
+    kf_say(g->store, EMESH_LOG_INFO, "group %s: partitions given back, %s", g->name,
+           late ? "the host was late" : "settled");
     kf_settle_now(g, NULL);
     drop_parts(g, late);
     rd_kafka_assign(g->rk, NULL);
@@ -309,6 +314,10 @@ kf_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
         rd_kafka_assign(rk, NULL);
         return;
     }
+    kf_say(g->store, EMESH_LOG_INFO, "group %s: %d partitions %s%s", g->name, parts->cnt,
+           err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assigned" : "revoked",
+           err != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && g->own_change
+               ? ", by a change of our own" : "");
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         assigned(g, parts);
     else
