@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define IDLE_NS (1000u * 1000000ull) /* nothing came, and the store said no end: it is the end */
+#define IDLES_BEFORE_PARTS 15u       /* so much longer where not even a partition came */
 
 typedef struct part {
     uint32_t number, epoch; /* 0: not begun */
@@ -40,7 +41,7 @@ struct emesh_browse {
     GArray *parts; /* of part */
     GArray *bite;  /* of emesh_browsed */
     GArray *waits; /* of end_waiter */
-    uint32_t epochs, asked, held;
+    uint32_t epochs, asked, held, idles;
     bool keeps;    /* core keeps the place of the group: plain store */
     bool wanted;   /* the next bite is */
     bool closing, close_sent;
@@ -303,7 +304,11 @@ idle(emesh_alarm *alarm)
 {
     emesh_browse *b = (emesh_browse *)((char *)alarm - offsetof(emesh_browse, idle));
 
-    if (!b->closing && b->wanted)
+    if (b->closing || !b->wanted)
+        return;
+    if (b->parts->len == 0 && b->idles++ < IDLES_BEFORE_PARTS)
+        on_touch(&b->reader); /* a broker has not said yet which partitions are ours */
+    else
         hand_over(b, b->bite->len == 0);
 }
 

@@ -279,6 +279,8 @@ emesh_sub_offer(emesh_sub *sub)
         bool suspect = (slot->flags & EMESH_SLOT_SUSPECT) != 0;
         emesh_consumer *c, *only = NULL;
 
+        if (((const emesh_window *)sub->windows->pdata[slot->partition])->revoking)
+            continue; /* no new offer: it is forgotten as soon as what is open is acknowledged */
         if (turn_over(sub)) {
             emesh_slots_unpop(&sub->slots, index);
             emesh_worker_alarm(sub->owner->lane->worker, &sub->next_turn, sub->turn_ns);
