@@ -43,13 +43,22 @@ emesh_sub_take(emesh_sub *sub, emesh_consumer *c)
     g_ptr_array_add(sub->consumers, c);
 }
 
+/* Does what is published from now on come? A place that the store keeps is durable before its reader is
+ * opened; partitions may come much later, when another daemon gives them back. */
+static bool
+stands(const emesh_sub *sub)
+{
+    return sub->state == EMESH_SUB_OPEN || (sub->state == EMESH_SUB_OPENING && sub->cursor != NULL &&
+                                            !sub->alone && !sub->keeps);
+}
+
 void
 emesh_consumer_enter(emesh_bus_lane *here, emesh_consumer *c)
 {
     emesh_sub *sub = emesh_sub_get(here->delivery, c);
 
     emesh_sub_take(sub, c);
-    if (sub->state == EMESH_SUB_OPEN && !sub->ending &&
+    if (stands(sub) && !sub->ending &&
         (sub->change == NULL || !emesh_change_forgets(sub->change)))
         emesh_sub_answer(sub); /* else it is told when the reader stands, or that it is over */
     emesh_sub_touch(sub);
