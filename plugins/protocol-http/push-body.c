@@ -74,7 +74,12 @@ static void
 put_header(SoupMessageHeaders *head, const char *prefix, const emesh_attr *attr)
 {
     g_autoptr(GString) value = g_string_sized_new(attr->value_len);
-    g_autofree char *name = g_strdup_printf("%s%.*s", prefix, (int)attr->name_len, attr->name);
+    size_t before = strlen(prefix);
+    g_autofree char *name = g_malloc(before + attr->name_len + 1);
+
+    memcpy(name, prefix, before);
+    memcpy(name + before, attr->name, attr->name_len);
+    name[before + attr->name_len] = '\0';
 
     if (attr->type == EMESH_ATTR_BINARY) {
         g_autofree char *text = g_base64_encode(attr->value, attr->value_len);
