@@ -103,7 +103,7 @@ has_room(const emesh_sub *sub, const emesh_consumer *c)
 static bool
 all_fails(const emesh_sub *sub)
 {
-    return sub->n_outcomes == OUTCOMES &&
+    return sub->n_outcomes == OUTCOMES && sub->outcomes != 0 && /* counting costs more than all else */
            (uint32_t)__builtin_popcountll(sub->outcomes) >= OUTCOMES_BAD;
 }
 

@@ -4,8 +4,6 @@
  */
 #include "delivery/window.h"
 
-#define SLAB 64u
-
 void
 emesh_queue_push(emesh_queue *queue, uint32_t value)
 {
@@ -38,23 +36,17 @@ emesh_queue_pop(emesh_queue *queue)
     return value;
 }
 
-emesh_slot *
-emesh_slot_at(const emesh_slots *slots, uint32_t index)
-{
-    return &slots->slabs[index / SLAB][index % SLAB];
-}
-
 static uint32_t
 slot_take(emesh_slots *slots)
 {
     uint32_t index;
 
     if (slots->free == 0) {
-        uint32_t base = slots->n_slabs * SLAB;
-        emesh_slot *slab = g_new0(emesh_slot, SLAB);
+        uint32_t base = slots->n_slabs * EMESH_SLOT_SLAB;
+        emesh_slot *slab = g_new0(emesh_slot, EMESH_SLOT_SLAB);
         slots->slabs = g_renew(emesh_slot *, slots->slabs, slots->n_slabs + 1);
         slots->slabs[slots->n_slabs++] = slab;
-        for (uint32_t i = SLAB; i-- > 0;) {
+        for (uint32_t i = EMESH_SLOT_SLAB; i-- > 0;) {
             slab[i].next = slots->free;
             slots->free = base + i + 1;
         }
@@ -323,7 +315,7 @@ void
 emesh_slots_clear(emesh_slots *slots)
 {
     for (uint32_t i = 0; i < slots->n_slabs; i++) {
-        for (uint32_t k = 0; k < SLAB; k++)
+        for (uint32_t k = 0; k < EMESH_SLOT_SLAB; k++)
             if (slots->slabs[i][k].event != NULL)
                 emesh_event_unref(slots->slabs[i][k].event);
         g_free(slots->slabs[i]);

@@ -86,7 +86,13 @@ typedef struct emesh_slots { /* of one subscription */
     uint32_t returned_tail;
 } emesh_slots;
 
-emesh_slot *emesh_slot_at(const emesh_slots *slots, uint32_t index);
+#define EMESH_SLOT_SLAB 64u
+
+static inline emesh_slot *
+emesh_slot_at(const emesh_slots *slots, uint32_t index)
+{
+    return &slots->slabs[index / EMESH_SLOT_SLAB][index % EMESH_SLOT_SLAB];
+}
 
 /* Has an offer of it failed, here or as far as the store knows? The same as long as it is READY. */
 static inline bool
