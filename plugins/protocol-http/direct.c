@@ -11,21 +11,21 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define LOOK 16384u      /* a longer head is libsoup's */
-#define BODY_MAX 65536u  /* and so is a longer body */
+#define LOOK 16384u     /* a longer head is libsoup's */
+#define BODY_MAX 65536u /* and so is a longer body */
 #define ANSWER_KEPT 65536u
 
 struct http_direct {
     emesh_watch *watch;
     http_request *request; /* under way; a reference */
     SoupMessageHeaders *head;
-    char *host;       /* the last one that was found good */
-    size_t body_len;  /* READING: of the whole body */
-    size_t wanted;    /* the socket wakes us when it has so much */
-    GString *rest;    /* of an answer that the socket did not take */
+    char *host;      /* the last one that was found good */
+    size_t body_len; /* READING: of the whole body */
+    size_t wanted;   /* the socket wakes us when it has so much */
+    GString *rest;   /* of an answer that the socket did not take */
     size_t rest_at;
-    bool busy;        /* inside of on_ready(), which ends the request */
-    bool closing;     /* when the answer has left */
+    bool busy;    /* inside of on_ready(), which ends the request */
+    bool closing; /* when the answer has left */
 };
 
 static void
@@ -148,18 +148,17 @@ http_direct_answer(http_request *r, uint32_t status, const char *type, char *bod
     g_free(body);
     http_conn_enter(conn, HTTP_WRITING);
     n = send(conn->fd, out->str, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n == (ssize_t)out->len) {
-        if (!d->busy)
-            end_request(conn);
-        return;
+    if (n != (ssize_t)out->len) {
+        d->rest = g_string_new_len(out->str, (gssize)out->len);
+        d->rest_at = n > 0 ? (size_t)n : 0;
+        listen_for(conn, EMESH_OUT); /* errors show there as well */
     }
-    d->rest = g_string_new_len(out->str, (gssize)out->len);
-    d->rest_at = n > 0 ? (size_t)n : 0;
     if (out->allocated_len > ANSWER_KEPT) {
         g_string_free(out, TRUE);
         r->lane->answer = g_string_sized_new(1024);
     }
-    listen_for(conn, EMESH_OUT); /* errors show there as well */
+    if (d->rest == NULL && !d->busy)
+        end_request(conn);
 }
 
 /* ---- the request ---- */
@@ -251,8 +250,7 @@ body_of(const http_lane *lane, SoupMessageHeaders *head, size_t *len)
             return false;
         *len = *len * 10 + (size_t)(*c - '0');
     }
-    return (text == NULL || *text != '\0') &&
-           *len <= MIN(BODY_MAX, lane->http->options.max_input);
+    return (text == NULL || *text != '\0') && *len <= MIN(BODY_MAX, lane->http->options.max_input);
 }
 
 /* NULL: it is not for us. */

@@ -21,7 +21,7 @@ struct http_line {
     uint32_t refs;
     uint64_t idle_ns;
     emesh_task task;
-    char *why;      /* run by the task: what the job ends with */
+    char *why; /* run by the task: what the job ends with */
     bool posted, connected, idle;
     bool used;      /* it has carried a push before */
     bool answering; /* a byte of the answer is here */
@@ -119,8 +119,7 @@ answered(http_line *line, bool keep)
 
     http_judge(&v, line->reply.status,
                soup_message_headers_get_one(line->reply.head, "Retry-After"),
-               (int64_t)(http_wall_ms(push->lane) / 1000), line->reply.body,
-               line->reply.body_len);
+               (int64_t)(http_wall_ms(push->lane) / 1000), line->reply.body, line->reply.body_len);
     g_string_free(g_steal_pointer(&line->out), TRUE);
     if (keep) {
         line->idle = line->used = true;
@@ -229,8 +228,8 @@ dial_next(http_line *line)
         const char *address = line->addresses->pdata[line->at++];
         emesh_dial spec = { .size = sizeof spec,
                             .address = { address, strlen(address) },
-                            .deadline_ns = line->job->since_ns +
-                                           lane->http->options.push_timeout_ns };
+                            .deadline_ns =
+                                line->job->since_ns + lane->http->options.push_timeout_ns };
         if (lane->http->net->dial(lane->loop, &spec, &line_ops, line, &line->conn) == EMESH_OK) {
             send_out(line);
             return true;
@@ -283,9 +282,8 @@ line_open(http_job *job, GString *out)
     http_line *line = g_new0(http_line, 1);
     emesh_slice address = { target->address, strlen(target->address) };
 
-    *line = (http_line){
-        .push = target->push, .target = target, .job = job, .out = out, .refs = 1
-    };
+    *line =
+        (http_line){ .push = target->push, .target = target, .job = job, .out = out, .refs = 1 };
     line->link.data = line;
     http_reply_init(&line->reply);
     job->line = line;
@@ -396,10 +394,10 @@ http_line_prepare(http_target *target)
     target->plain = strcmp(g_uri_get_scheme(target->uri), "http") == 0;
     target->numeric = g_hostname_is_ip_address(host);
     target->address = g_strdup_printf(six ? "[%s]:%d" : "%s:%d", host, port > 0 ? port : 80);
-    target->preamble = g_strdup_printf(
-        six ? "POST %s%s%s HTTP/1.1\r\nHost: [%s]%s\r\nUser-Agent: eventmesh\r\n"
-            : "POST %s%s%s HTTP/1.1\r\nHost: %s%s\r\nUser-Agent: eventmesh\r\n",
-        *path != '\0' ? path : "/", query != NULL ? "?" : "", query != NULL ? query : "", host,
-        number);
+    target->preamble =
+        g_strdup_printf(six ? "POST %s%s%s HTTP/1.1\r\nHost: [%s]%s\r\nUser-Agent: eventmesh\r\n"
+                            : "POST %s%s%s HTTP/1.1\r\nHost: %s%s\r\nUser-Agent: eventmesh\r\n",
+                        *path != '\0' ? path : "/", query != NULL ? "?" : "",
+                        query != NULL ? query : "", host, number);
     g_queue_init(&target->lines);
 }

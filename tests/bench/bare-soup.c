@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A bare libsoup server for bench-http: answers 200 with a few bytes to everything, and nothing else.
+ * A bare libsoup server for web.py: answers 200 with a few bytes to everything, and nothing else.
  * Says its port on standard output and serves until it is ended.
  */
 #include <libsoup/soup.h>
