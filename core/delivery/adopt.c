@@ -5,6 +5,7 @@
  */
 #include "delivery/adopt.h"
 #include "bus/session.h"
+#include "delivery/forget.h"
 #include "delivery/patterns.h"
 
 #include <string.h>
@@ -355,6 +356,19 @@ adopt_run(emesh_job *job)
 
 /* ---- asker's lane, the beginning ---- */
 
+/* A URL that is to get every event misses none while nobody asks for it, and gets each once, whichever
+ * daemon it asked: it is a group of its own. */
+static void
+be_durable(emesh_adopt *a)
+{
+    g_autofree char *group = g_steal_pointer(&a->group);
+
+    a->group = emesh_group_private(group, a->url);
+    a->spec.group.len = strlen(a->group);
+    a->spec.mode = EMESH_SUB_SHARED;
+    a->start.kind = EMESH_START_STORED;
+}
+
 static void
 copy_spec(emesh_adopt *a, const emesh_subscribe *spec)
 {
@@ -365,6 +379,8 @@ copy_spec(emesh_adopt *a, const emesh_subscribe *spec)
     a->filter = g_strndup(spec->filter.ptr, spec->filter.len);
     a->start = a->asker->start;
     a->start.size = sizeof a->start;
+    if (spec->mode == EMESH_SUB_EVERY)
+        be_durable(a);
     a->spec.push_to.ptr = a->url;
     a->spec.topic.ptr = a->topic;
     a->spec.group.ptr = a->group;

@@ -217,6 +217,14 @@ emesh_group_base(const char *group)
     return len - tail;
 }
 
+char *
+emesh_group_private(const char *group, const char *url)
+{
+    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, url, -1);
+
+    return g_strdup_printf("%s" BC "%.*s", group, (int)BC_DIGITS, sum);
+}
+
 static uint32_t
 of_base(GHashTable *groups, const char *group, size_t base)
 {

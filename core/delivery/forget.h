@@ -30,6 +30,8 @@ void emesh_forget_left(emesh_bus *bus, const char *group);
 /* A durable broadcasting member, a webhook URL or the like, is a group of its own: GROUP-bc-16 hex. It
  * lives by the rules of GROUP, whose length this is. */
 size_t emesh_group_base(const char *group);
+/* Its name; protocol-http calls those of its own clients alike. Given. */
+char *emesh_group_private(const char *group, const char *url);
 #define EMESH_DURABLE_MEMBERS 1024u /* of one group */
 /* [main] It would be one too many. */
 bool emesh_forget_full(const emesh_forget *forget, const char *group);

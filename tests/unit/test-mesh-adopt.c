@@ -280,6 +280,30 @@ test_pushed(void)
     mesh_free(m);
 }
 
+/* A URL that gets every event is a group of its own: it misses nothing between two who ask for it, and
+ * two URLs of one group get all of it each. */
+static void
+test_every_is_durable(void)
+{
+    mesh *m = up();
+    fixture *f = (fixture *)mesh_protocol(m, &plugin, "pusher")->self;
+    mesh_client *c = mesh_client_new(m, 0), *d = mesh_client_new(m, 1);
+    mesh_sub *one = mesh_subscribe_to(c, "t", "g", EMESH_SUB_EVERY, "http://x/1");
+    mesh_sub *two = mesh_subscribe_to(c, "t", "g", EMESH_SUB_EVERY, "http://x/2");
+
+    g_assert_cmpint(mesh_sub_code(one), ==, EMESH_OK);
+    g_assert_cmpint(mesh_sub_code(two), ==, EMESH_OK);
+    mesh_publish(d, "t", "a", 10, 50);
+    await(&f->delivered, 20);
+    mesh_client_close(c, EMESH_LEFT_CUT);
+    await(&f->closed, 2);
+    mesh_publish(d, "t", "b", 7, 50);
+    one = mesh_subscribe_to(d, "t", "g", EMESH_SUB_EVERY, "http://x/1");
+    g_assert_cmpint(mesh_sub_code(one), ==, EMESH_OK);
+    await(&f->delivered, 27);
+    mesh_free(m);
+}
+
 static void
 test_refused(void)
 {
@@ -349,6 +373,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mesh/adopt/nobody", test_nobody_pushes);
     g_test_add_func("/mesh/adopt/pushed", test_pushed);
+    g_test_add_func("/mesh/adopt/every-is-durable", test_every_is_durable);
     g_test_add_func("/mesh/adopt/refused", test_refused);
     g_test_add_func("/mesh/adopt/left", test_left_at_once);
     return g_test_run();
