@@ -302,6 +302,7 @@ open_reader(emesh_sub *sub)
         .topic = sub->topic->handle,
         .group = { sub->group, strlen(sub->group) },
         .options = sub->options,
+        .flags = sub->ordered ? EMESH_READ_ORDERED : 0u,
     };
 
     sub->loop = emesh_inst_loop(inst, sub->owner->lane->worker);
