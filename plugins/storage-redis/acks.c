@@ -17,6 +17,7 @@ rs_ack_new(rs_part *p, int32_t script)
     ack->key = g_strdup(p->key);
     ack->group = g_strdup(p->c->group);
     ack->script = script;
+    ack->lease = g_strdup(p->lease_key);
     ack->part = p;
     ack->ids = g_ptr_array_new_with_free_func(g_free);
     p->acks++;
@@ -43,6 +44,7 @@ ack_free(rs_ack *ack)
     }
     g_ptr_array_unref(ack->ids);
     g_free(ack->key);
+    g_free(ack->lease);
     g_free(ack->group);
     g_free(ack);
 }
@@ -79,7 +81,10 @@ acked(rs_store *s, const rs_command *cmd, const redisReply *r)
         g_queue_push_tail(&s->acks, ack);
         return;
     }
-    if (rs_is_error(r) && rs_reply_code(r) != EMESH_E_NOT_FOUND)
+    if (rs_is_error(r) && rs_reply_code(r) == EMESH_E_STALE)
+        rs_say(s, EMESH_LOG_WARNING, "what group %s has done in %s comes too late: another daemon "
+               "has the partition, and gives it once more", ack->group, ack->key);
+    else if (rs_is_error(r) && rs_reply_code(r) != EMESH_E_NOT_FOUND)
         rs_say(s, EMESH_LOG_ERROR, "what group %s has done in %s cannot be written: %s", ack->group,
                ack->key, r->str);
     ack_free(ack);
@@ -98,6 +103,12 @@ begin_command(rs_store *s, const rs_ack *ack)
     case RS_SCRIPT_INBOX_BACK:
         rs_eval(s, RS_SCRIPT_INBOX_BACK, ack->key);
         rs_args_text(a, s->opt.prefix);
+        rs_args_text(a, s->me);
+        break;
+    case RS_SCRIPT_ACK_OWNED:
+        rs_eval(s, RS_SCRIPT_ACK_OWNED, ack->key);
+        rs_args_text(a, ack->lease);
+        rs_args_text(a, ack->group);
         rs_args_text(a, s->me);
         break;
     case RS_SCRIPT_GIVE:
@@ -151,7 +162,9 @@ add_id(void *ctx, emesh_position at)
     rs_part *p = ctx;
 
     if (p->ack == NULL)
-        p->ack = rs_ack_new(p, rs_is_inbox(p) ? RS_SCRIPT_INBOX_ACK : -1);
+        p->ack = rs_ack_new(p, rs_is_inbox(p)  ? RS_SCRIPT_INBOX_ACK
+                               : rs_is_owned(p) ? RS_SCRIPT_ACK_OWNED
+                                                : -1);
     rs_ack_add(p->ack, at);
     if (p->ack->ids->len >= MOST)
         rs_ack_send(p->c->s, g_steal_pointer(&p->ack));

@@ -31,6 +31,8 @@ part_free(void *data)
 
     rs_out_clear(p);
     g_free(p->own_key);
+    g_free(p->lost_key);
+    g_free(p->lease_key);
     g_free(p);
 }
 
@@ -55,8 +57,8 @@ part_new(rs_cursor *c, uint32_t number)
     return p;
 }
 
-static void
-announce(rs_part *p)
+void
+rs_part_announce(rs_part *p)
 {
     char name[16] = "inbox";
 
@@ -65,6 +67,15 @@ announce(rs_part *p)
     p->announced = true;
     p->c->s->st->partition(p->c->reader, EMESH_PARTITION_ASSIGNED, p->number, name, strlen(name),
                            NULL);
+}
+
+static void
+announce_or_ask(rs_part *p)
+{
+    if (rs_is_owned(p))
+        rs_own_ask(p);
+    else
+        rs_part_announce(p);
 }
 
 /* ---- alone: where each partition ends now, before the host hears of any ---- */
@@ -91,7 +102,7 @@ ended(rs_store *s, const rs_command *cmd, const redisReply *r)
     if (r->type == REDIS_REPLY_ARRAY && r->elements > 0 &&
         r->element[0]->type == REDIS_REPLY_ARRAY && r->element[0]->elements > 0)
         rs_position_of(r->element[0]->element[0]->str, &p->end);
-    announce(p);
+    rs_part_announce(p);
 }
 
 static void
@@ -121,6 +132,8 @@ rs_open(emesh_lane *lane, const emesh_read_spec *spec, emesh_reader *reader)
     c->mean_bytes = 1024;
     if (spec->mode == EMESH_READ_SHARED)
         c->group = g_strndup(spec->group.ptr, spec->group.len);
+    c->exclusive = c->group != NULL && EMESH_HAS(spec, flags) &&
+                   (spec->flags & EMESH_READ_ORDERED) != 0;
     c->parts = g_ptr_array_new_with_free_func(part_free);
     g_ptr_array_add(s->cursors, c);
     if (s->opt.mode == RS_MODE_PUBSUB) {
@@ -133,7 +146,7 @@ rs_open(emesh_lane *lane, const emesh_read_spec *spec, emesh_reader *reader)
         part_new(c, RS_INBOX);
     for (guint i = 0; i < c->parts->len; i++) {
         if (c->group != NULL)
-            announce(c->parts->pdata[i]);
+            announce_or_ask(c->parts->pdata[i]);
         else
             find_end(c->parts->pdata[i], i);
     }
@@ -146,7 +159,7 @@ rs_pubsub_part(rs_cursor *c)
 {
     rs_part *p = part_new(c, 0);
 
-    announce(p);
+    rs_part_announce(p);
     return p;
 }
 
@@ -158,7 +171,7 @@ rs_cursor_grow(rs_cursor *c)
     if (c->s->opt.mode == RS_MODE_PUBSUB)
         return;
     for (uint32_t i = had; i < c->topic->partitions; i++)
-        announce(part_new(c, i));
+        announce_or_ask(part_new(c, i));
 }
 
 /* ---- begin ---- */
@@ -295,6 +308,7 @@ rs_release(emesh_cursor *cursor, uint32_t partition, uint32_t epoch)
     p->phase = RS_IDLE;
     rs_out_clear(p);
     rs_give_back(p);
+    rs_own_leave(p);
     rs_link_flush(&c->s->data);
 }
 
@@ -363,6 +377,7 @@ rs_close(emesh_cursor *cursor, emesh_op *op)
         rs_out_clear(p);
         if (begun && s->opt.mode == RS_MODE_STREAMS)
             rs_give_back(p);
+        rs_own_leave(p);
     }
     rs_link_flush(&s->data);
     c->busy--;

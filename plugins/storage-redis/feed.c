@@ -189,6 +189,8 @@ read_failed(rs_part *p, const redisReply *r)
 
     if (code == EMESH_E_NOT_FOUND && p->c->group != NULL)
         group_gone(p);
+    else if (code == EMESH_E_STALE)
+        rs_own_lost(p);
     else if (EMESH_CLASS(code) == 3)
         p->dry = true; /* loading, busy: the next poll asks again */
     else
@@ -222,7 +224,7 @@ take_mine(rs_part *p, const reading *now, const redisReply *r)
         return;
     hand_pending(p, r->element[0]);
     if (r->element[0]->elements < now->most || !rs_position_of(last->str, &p->last)) {
-        p->phase = RS_TAKE;
+        p->phase = rs_is_owned(p) ? RS_NEW : RS_TAKE;
         p->last = (emesh_position){ 0 };
     }
 }
@@ -373,7 +375,9 @@ begin_group(rs_part *p, uint32_t most)
         if (p->last.hi != 0 || p->last.lo != 0)
             g_snprintf(from, sizeof from, "(%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, p->last.hi,
                        p->last.lo);
-        rs_eval(s, RS_SCRIPT_MINE, p->key);
+        rs_eval(s, rs_is_owned(p) ? RS_SCRIPT_ALL : RS_SCRIPT_MINE, p->key);
+        if (rs_is_owned(p))
+            rs_args_text(s->args, p->lease_key);
         rs_args_text(s->args, p->c->group);
         rs_args_text(s->args, s->me);
         rs_args_text(s->args, g_string_chunk_insert(s->scratch, from));
@@ -388,6 +392,14 @@ begin_group(rs_part *p, uint32_t most)
         rs_args_number(s->args, s->scratch, most);
         break;
     default:
+        if (rs_is_owned(p)) {
+            rs_eval(s, RS_SCRIPT_READ_OWNED, p->key);
+            rs_args_text(s->args, p->lease_key);
+            rs_args_text(s->args, p->c->group);
+            rs_args_text(s->args, s->me);
+            rs_args_number(s->args, s->scratch, most);
+            break;
+        }
         rs_args_begin(s->args, "XREADGROUP");
         rs_args_text(s->args, "GROUP");
         rs_args_text(s->args, p->c->group);
@@ -457,8 +469,8 @@ rs_feed(rs_cursor *c)
             break;
         if (p->reading || p->phase == RS_IDLE || p->phase == RS_PLACE)
             continue;
-        if (p->phase == RS_NEW && !rs_is_inbox(p) && c->group != NULL && p->take_ns != 0 &&
-            now >= p->take_ns)
+        if (p->phase == RS_NEW && !rs_is_inbox(p) && !rs_is_owned(p) && c->group != NULL &&
+            p->take_ns != 0 && now >= p->take_ns)
             p->phase = RS_TAKE;
         if (rs_is_inbox(p))
             rs_inbox_read(p, most);
@@ -484,6 +496,9 @@ rs_part_again(rs_part *p)
 {
     p->dry = false;
     p->lost_note = true;
+    p->asking = false;
+    if (rs_is_owned(p))
+        rs_own_ask(p); /* before anything is read */
     if (p->phase == RS_IDLE || p->c->group == NULL)
         return;
     if (p->phase == RS_PLACE && !p->reading) {
@@ -506,6 +521,8 @@ rs_wake_key(rs_store *s, const char *key, size_t len, bool take)
         p->woken = true;
         if (take)
             p->take_ns = 1;
+        if (take && rs_is_owned(p) && !p->announced)
+            rs_own_ask(p);
         rs_feed(p->c);
     }
 }

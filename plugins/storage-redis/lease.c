@@ -89,6 +89,8 @@ renew(rs_part *p)
 {
     rs_store *s = p->c->s;
 
+    if (rs_is_owned(p))
+        rs_own_ask(p);
     if (p->phase == RS_IDLE || p->out == NULL || p->head >= p->out->len)
         return;
     if (rs_is_inbox(p)) {

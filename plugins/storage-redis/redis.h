@@ -81,6 +81,8 @@ typedef struct rs_part { /* a partition of a cursor */
     bool announced, told; /* ASSIGNED, CAUGHT_UP */
     bool lost_note;    /* look for what retention took */
     char *lost_key;
+    char *lease_key;   /* of an exclusive part: who reads it */
+    bool asking;       /* for that lease */
     emesh_position last, end; /* alone: where it ended when it was opened */
     uint64_t take_ns;  /* when to look for dead owners next */
     uint64_t due_ms;   /* inbox: when the next is due, 0 unknown */
@@ -106,10 +108,11 @@ typedef struct rs_cursor {
     int64_t want_bytes;
     uint32_t mean_bytes;
     bool bytes_given;
+    bool exclusive; /* its partitions are read by one daemon at a time */
 } rs_cursor;
 
 typedef struct rs_ack { /* what is done and has to reach the server, again if need be */
-    char *key, *group;
+    char *key, *group, *lease;
     int32_t script;  /* -1: XACK */
     GPtrArray *ids;  /* texts */
     rs_part *part;   /* whose acks it is counted in; NULL: gone */
@@ -267,6 +270,13 @@ bool rs_is_inbox(const rs_part *p);
 void rs_inbox_read(rs_part *p, uint32_t most);
 void rs_inbox_renew(rs_part *p);
 char *rs_inbox_key(const rs_store *s, const char *topic, const char *group);
+
+/* ---- own.c: of exclusive cursors ---- */
+bool rs_is_owned(const rs_part *p); /* one that is read under a lease */
+void rs_own_ask(rs_part *p);    /* has it the lease, or can it have it? */
+void rs_own_lost(rs_part *p);
+void rs_own_leave(rs_part *p);
+void rs_part_announce(rs_part *p);
 
 /* ---- acks.c ---- */
 rs_ack *rs_ack_new(rs_part *p, int32_t script);

@@ -10,6 +10,7 @@
  *        … :h :a :o:DAEMON         hash of events, of attempts; set of what a daemon has
  *   P inboxes:TOPIC                set: groups with an inbox
  *   P token                        counter
+ *   P own:LEN:GROUP:P stream:TOPIC:N   key that expires: the daemon that reads a partition alone, for order
  *   P alive:DAEMON, P daemons      key that expires; hash: daemon → time it was last seen
  *   P wake, P reply:DAEMON         channels
  */
@@ -142,6 +143,41 @@ static const char mine[] =
     "  entry(out, KEYS[1], ARGV[1], e[1], e[4]); last = e[1]\n"
     "end\n"
     "return {out, last}\n";
+
+static const char own[] =
+    "local v = redis.call('GET', KEYS[1])\n"
+    "if v and v ~= ARGV[1] then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+    "return 1\n";
+
+static const char disown[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end\n"
+    "redis.call('DEL', KEYS[1])\n"
+    "redis.call('PUBLISH', ARGV[1] .. 'wake', 't|' .. ARGV[3])\n"
+    "return 1\n";
+
+#define OWNED                                                                                   \
+    "if redis.call('GET', ARGV[1]) ~= ARGV[3] then\n"                                           \
+    "  return redis.error_reply('STALE another daemon has this partition') end\n"
+
+/* Whoever has the partition has all that is pending in it, in its order. */
+static const char all[] =
+    OWNED ENTRIES CLAIM
+    "local out, last, ids = {}, '', {}\n"
+    "for _, e in ipairs(redis.call('XPENDING', KEYS[1], ARGV[2], ARGV[4], '+', ARGV[5])) do\n"
+    "  entry(out, KEYS[1], ARGV[2], e[1], e[4]); last = e[1]; ids[#ids + 1] = e[1]\n"
+    "end\n"
+    "if #ids > 0 then claim(KEYS[1], ARGV[2], ARGV[3], ids) end\n"
+    "return {out, last}\n";
+
+static const char read_owned[] =
+    OWNED
+    "return redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[3], 'COUNT', ARGV[4], 'STREAMS',\n"
+    "                  KEYS[1], '>')\n";
+
+static const char ack_owned[] =
+    OWNED
+    "return redis.call('XACK', KEYS[1], ARGV[2], unpack(ARGV, 4))\n";
 
 static const char give[] =
     CLAIM
@@ -449,6 +485,11 @@ const rs_script rs_scripts[RS_SCRIPTS] = {
     [RS_SCRIPT_GIVE] = { give },
     [RS_SCRIPT_TRIED] = { tried },
     [RS_SCRIPT_RENEW] = { renew },
+    [RS_SCRIPT_OWN] = { own },
+    [RS_SCRIPT_DISOWN] = { disown },
+    [RS_SCRIPT_ALL] = { all },
+    [RS_SCRIPT_READ_OWNED] = { read_owned },
+    [RS_SCRIPT_ACK_OWNED] = { ack_owned },
     [RS_SCRIPT_INBOX_READ] = { inbox_read },
     [RS_SCRIPT_INBOX_BACK] = { inbox_back },
     [RS_SCRIPT_INBOX_ACK] = { inbox_ack },

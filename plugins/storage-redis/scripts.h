@@ -14,6 +14,11 @@ enum {
     RS_SCRIPT_GIVE,        /* stream: prefix, group, me */
     RS_SCRIPT_TRIED,       /* stream: group, me, entry, count */
     RS_SCRIPT_RENEW,       /* stream: group, me, idle */
+    RS_SCRIPT_OWN,         /* lease: me, lease */
+    RS_SCRIPT_DISOWN,      /* lease: prefix, me, stream */
+    RS_SCRIPT_ALL,         /* stream: lease, group, me, from, most */
+    RS_SCRIPT_READ_OWNED,  /* stream: lease, group, me, most */
+    RS_SCRIPT_ACK_OWNED,   /* stream: lease, group, me, entries … */
     RS_SCRIPT_INBOX_READ,  /* inbox: me, lease, most */
     RS_SCRIPT_INBOX_BACK,  /* inbox: prefix, me, tokens to keep … */
     RS_SCRIPT_INBOX_ACK,   /* inbox: me, tokens … */
