@@ -37,8 +37,8 @@ fired(rs_store *s, const rs_command *cmd, const redisReply *r)
     }
     if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)
         return;
-    next = strtoull(r->element[1]->str, NULL, 10);
-    now = strtoull(r->element[2]->str, NULL, 10);
+    next = rs_number_of(r->element[1]);
+    now = rs_number_of(r->element[2]);
     if (next != 0)
         rs_due_at(s, rs_wall(s) + (next > now ? next - now : 0));
 }

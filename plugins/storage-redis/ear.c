@@ -55,11 +55,12 @@ hear_wake(rs_store *s, const redisReply *text)
 {
     const char *bar = memchr(text->str, '|', text->len);
     size_t sender = bar != NULL ? (size_t)(bar - text->str) : 0;
-    const char *key = bar + 1;
+    const char *key;
     size_t len;
 
     if (sender == 0)
         return;
+    key = bar + 1;
     len = text->len - sender - 1;
     if (sender - 1 == strlen(s->me) && memcmp(text->str + 1, s->me, sender - 1) == 0)
         return; /* we know */

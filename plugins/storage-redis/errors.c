@@ -5,6 +5,7 @@
 #include "redis.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct word {
@@ -54,6 +55,14 @@ rs_reply_code(const redisReply *r)
         if (g_str_has_prefix(text, words[i].begin))
             return words[i].code;
     return EMESH_E_DENIED; /* refused, without effect */
+}
+
+uint64_t
+rs_number_of(const redisReply *r)
+{
+    return r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer
+           : r->str != NULL               ? strtoull(r->str, NULL, 10)
+                                          : 0;
 }
 
 bool

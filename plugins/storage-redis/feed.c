@@ -22,6 +22,8 @@ rs_position_of(const char *text, emesh_position *out)
 {
     char *end = NULL;
 
+    if (text == NULL) /* a reply that is no text */
+        return false;
     out->hi = strtoull(text, &end, 10);
     if (end == text || *end != '-')
         return false;

@@ -22,14 +22,6 @@ rs_inbox_key(const rs_store *s, const char *topic, const char *group)
     return g_strdup_printf("%sinbox:%zu:%s:%s", s->opt.prefix, strlen(topic), topic, group);
 }
 
-static uint64_t
-number(const redisReply *r)
-{
-    return r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer
-           : r->str != NULL               ? strtoull(r->str, NULL, 10)
-                                          : 0;
-}
-
 /* {token, due, attempts, fields} */
 static bool
 record_of(rs_part *p, const redisReply *item, emesh_record *out, uint64_t *bytes)
@@ -39,12 +31,12 @@ record_of(rs_part *p, const redisReply *item, emesh_record *out, uint64_t *bytes
     bool foreign = false;
 
     if (item->type != REDIS_REPLY_ARRAY || item->elements != 4 ||
-        item->element[3]->type != REDIS_REPLY_ARRAY)
+        item->element[0]->type != REDIS_REPLY_STRING || item->element[3]->type != REDIS_REPLY_ARRAY)
         return false;
     fields = item->element[3];
-    *out = (emesh_record){ .position = { number(item->element[1]), number(item->element[0]) },
+    *out = (emesh_record){ .position = { rs_number_of(item->element[1]), rs_number_of(item->element[0]) },
                            .partition = p->number, .epoch = p->epoch,
-                           .attempt = (uint32_t)number(item->element[2]) + 1 };
+                           .attempt = (uint32_t)rs_number_of(item->element[2]) + 1 };
     if (rs_out_has(p, out->position))
         return false;
     out->stored_ms = out->position.hi != 0 ? out->position.hi : rs_wall(s);
@@ -69,8 +61,8 @@ take_items(rs_part *p, const inbox_reading *now, const redisReply *r)
     if (list->elements >= now->most)
         return;
     p->dry = !p->woken;
-    next = number(r->element[1]);
-    wall = number(r->element[2]);
+    next = rs_number_of(r->element[1]);
+    wall = rs_number_of(r->element[2]);
     p->due_ms = next;
     if (next != 0)
         rs_due_at(p->c->s, rs_wall(p->c->s) + (next > wall ? next - wall : 0));

@@ -62,13 +62,6 @@ read_options(rs_store *s, const emesh_config_api *api, const emesh_config *cfg)
     opt->connect_ns = (uint64_t)number(api, cfg, "connect-timeout");
 }
 
-int32_t
-rs_check(const emesh_config *cfg, emesh_error *err)
-{
-    (void)cfg, (void)err;
-    return EMESH_OK;
-}
-
 static const char *
 about(const emesh_host *host, const char *name, uint32_t *len)
 {

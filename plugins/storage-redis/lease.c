@@ -22,9 +22,9 @@ seen(rs_store *s, const rs_command *cmd, const redisReply *r)
 
     (void)cmd;
     for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements; i += 2) {
-        uint64_t at = strtoull(r->element[i + 1]->str, NULL, 10);
+        uint64_t at = rs_number_of(r->element[i + 1]);
         uint64_t age = now > at ? now - at : 0;
-        if (strcmp(r->element[i]->str, s->me) == 0)
+        if (r->element[i]->str == NULL || strcmp(r->element[i]->str, s->me) == 0)
             continue;
         dead |= age > s->opt.lease_ms && age < 8 * s->opt.lease_ms;
         if (age > 7 * UINT64_C(86400000)) {

@@ -45,7 +45,6 @@ static const emesh_option_group groups[] = { { "emesh.dial/1", "" } };
 
 static const emesh_life_ops life = {
     .size = sizeof life,
-    .check = rs_check,
     .create = rs_create,
     .start = rs_start,
     .attach = rs_attach,

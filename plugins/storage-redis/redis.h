@@ -162,7 +162,6 @@ struct rs_store { /* the host's emesh_instance and emesh_lane */
 #define RS_STORE(self) ((rs_store *)(void *)(self))
 
 /* ---- instance.c, probe.c ---- */
-int32_t rs_check(const emesh_config *cfg, emesh_error *err);
 int32_t rs_create(const emesh_host *host, const emesh_config *cfg, emesh_instance **out,
                   emesh_error *err);
 void rs_destroy(emesh_instance *self);
@@ -195,6 +194,7 @@ void rs_link_gone(rs_store *s); /* one of the two is at rest */
 /* What an error reply means; its code by its first word. */
 int32_t rs_reply_code(const redisReply *r);
 bool rs_is_error(const redisReply *r);
+uint64_t rs_number_of(const redisReply *r); /* an integer, or a text of one; else 0 */
 
 /* ---- topic.c, admin.c, list.c: [main] posts, the lane does ---- */
 void rs_topic_open(emesh_instance *self, const emesh_topic_spec *spec, emesh_op *op);

@@ -23,7 +23,8 @@ trimmed(rs_store *s, const rs_command *cmd, const redisReply *r)
     s->mt->add(s->m_trimmed, r->element[0]->integer);
     for (size_t i = 1; i < r->elements; i++)
         rs_say(s, EMESH_LOG_WARNING, "retention of topic %s, partition %u, took entries that a group "
-               "had not read: %s", name, cmd->b, r->element[i]->str);
+               "had not read: %s", name, cmd->b,
+               r->element[i]->str != NULL ? r->element[i]->str : "");
 }
 
 static void
