@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define REPLY_MOST (256u << 20) /* of one reply that has not come to its end */
+#define ARRAY_MOST (1 << 20)    /* elements of one array: hiredis makes room for what it is told */
 
 /* ---- words ---- */
 
@@ -293,6 +294,30 @@ rs_link_cut(rs_link *link, const char *why, bool timed_out)
     link->s->net->close(link->conn, EMESH_CLOSE_ABORT);
 }
 
+static void *
+bounded_array(const redisReadTask *task, int n)
+{
+    const rs_link *link = task->privdata;
+
+    return n > ARRAY_MOST ? NULL : link->array(task, n);
+}
+
+static redisReader *
+new_reader(rs_link *link)
+{
+    redisReader *reader = redisReaderCreate();
+
+    if (reader == NULL)
+        return NULL;
+    link->shapes = *reader->fn;
+    link->array = link->shapes.createArray;
+    link->shapes.createArray = bounded_array;
+    reader->fn = &link->shapes;
+    reader->privdata = link;
+    reader->maxbuf = 0; /* keep the buffer: it is used all the time */
+    return reader;
+}
+
 static void
 dial(void *ctx)
 {
@@ -304,9 +329,7 @@ dial(void *ctx)
 
     if (link->ending || link->conn != NULL)
         return;
-    link->reader = redisReaderCreate();
-    if (link->reader != NULL)
-        link->reader->maxbuf = 0; /* keep the buffer: it is used all the time */
+    link->reader = new_reader(link);
     link->dialled = rs_now(s);
     link->state = RS_LINK_DIAL;
     code = link->reader == NULL ? EMESH_E_NO_MEMORY

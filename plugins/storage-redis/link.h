@@ -44,6 +44,8 @@ struct rs_link {
     rs_link_state state;
     emesh_conn *conn;
     redisReader *reader;
+    redisReplyObjectFunctions shapes; /* hiredis' own, but for arrays, which are bounded */
+    void *(*array)(const redisReadTask *task, int n);
     GByteArray *out;  /* formatted, not yet queued at the host */
     bool keep;        /* set by done(): the reply is its own now, for freeReplyObject() */
     bool full;        /* the host has no room */

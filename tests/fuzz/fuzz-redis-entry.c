@@ -58,7 +58,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     redisReply texts[MOST];
-    const redisReply *fields[MOST];
+    const redisReply *fields[MOST] = { NULL };
     const emesh_event *event;
     bool foreign = false;
     size_t n = 0;
