@@ -221,8 +221,10 @@ error_cb(rd_kafka_t *rk, int err, const char *reason, void *opaque)
     }
     if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && err != RD_KAFKA_RESP_ERR__AUTHENTICATION)
         return;
-    if (atomic_exchange(&store->down, true))
+    /* that we are refused is news even to somebody who knows that no broker answers */
+    if (atomic_exchange(err == RD_KAFKA_RESP_ERR__AUTHENTICATION ? &store->denied : &store->down, true))
         return;
+    atomic_store(&store->down, true);
     kf_error(&e, err == RD_KAFKA_RESP_ERR__AUTHENTICATION ? EMESH_E_DENIED : EMESH_E_UNAVAILABLE,
              "the brokers cannot be used: %s", reason);
     store->host->report(store->host, EMESH_HEALTH_DEGRADED, &e);

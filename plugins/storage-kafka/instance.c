@@ -124,6 +124,7 @@ watch_run(kf_store *store, kf_job *job)
     rd_kafka_poll(store->admin, 0); /* errors go to error_cb */
     if (atomic_load(&store->down) && is_up(store, &err)) {
         atomic_store(&store->down, false);
+        atomic_store(&store->denied, false);
         store->host->report(store->host, EMESH_HEALTH_OK, NULL);
         kf_say(store, EMESH_LOG_NOTICE, "the brokers are back");
     }
@@ -150,8 +151,9 @@ start_run(kf_store *store, kf_job *job)
         return;
     }
     if (!is_up(store, &err)) {
-        atomic_store(&store->down, true);
-        store->host->report(store->host, EMESH_HEALTH_DEGRADED, &err);
+        rd_kafka_poll(store->admin, 0); /* errors go to error_cb, which knows more */
+        if (!atomic_exchange(&store->down, true))
+            store->host->report(store->host, EMESH_HEALTH_DEGRADED, &err);
     }
     tell_ready(store);
     store->host->complete(store->host, store->start_op, EMESH_OK, NULL, NULL);

@@ -70,6 +70,7 @@ struct kf_store {
     kf_topic *_Atomic replies; /* emesh-reply, once it is there */
     atomic_bool stopping;
     atomic_bool down;   /* no broker can be reached, or it refuses us */
+    atomic_bool denied; /* for what we said who we are */
     atomic_bool fatal;  /* a producer cannot go on */
     emesh_op *start_op, *stop_op;
     emesh_task stop_task;
