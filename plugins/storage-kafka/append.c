@@ -46,6 +46,27 @@ payload_of(const emesh_event_view *view, payload *out)
     return true;
 }
 
+/* What the record's value is, and who keeps it. */
+static bool
+value_of(const kf_store *store, const emesh_event *event, const emesh_event_view *view,
+         kf_sent *sent, payload *out)
+{
+    emesh_part text = { NULL, 0, NULL };
+
+    if (kf_record_structured(view)) {
+        if (store->ev->encode(store->host, EMESH_FORM_JSON, &event, 1, &text) != EMESH_OK)
+            return false;
+        sent->text = text.owner;
+        *out = (payload){ .ptr = (void *)(uintptr_t)text.ptr, .len = text.len };
+        return true;
+    }
+    if (!payload_of(view, out))
+        return false;
+    if (!out->copy && out->ptr != NULL)
+        sent->event = store->ev->ref(event);
+    return true;
+}
+
 static emesh_slice
 key_of(const kf_lane *lane, const emesh_append *item, const emesh_event_view *view)
 {
@@ -79,9 +100,7 @@ produce(kf_lane *lane, const emesh_append *item, const emesh_event_view *view, u
                        .level = acks == KF_ACKS_ALL   ? EMESH_LEVEL_QUORUM
                                 : acks == KF_ACKS_ONE ? EMESH_LEVEL_OS
                                                       : EMESH_LEVEL_MEMORY };
-    if (headers != NULL && payload_of(view, &data)) {
-        if (!data.copy && data.ptr != NULL)
-            sent->event = store->ev->ref(item->event);
+    if (headers != NULL && value_of(store, item->event, view, sent, &data)) {
         err = rd_kafka_producev(
             topic->producers[acks]->rk, RD_KAFKA_V_RKT(topic->of[acks]), RD_KAFKA_V_PARTITION(partition),
             RD_KAFKA_V_MSGFLAGS(data.copy ? RD_KAFKA_MSG_F_FREE : 0),
@@ -97,6 +116,7 @@ produce(kf_lane *lane, const emesh_append *item, const emesh_event_view *view, u
         rd_kafka_headers_destroy(headers);
     if (sent->event != NULL)
         store->ev->unref(&sent->event, 1);
+    store->ev->buf_unref(sent->text);
     g_free(sent);
     return err;
 }

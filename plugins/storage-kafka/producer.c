@@ -81,6 +81,7 @@ delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
     g_array_append_val(p->results, result);
     if (sent->event != NULL)
         g_ptr_array_add(p->events, (void *)(uintptr_t)sent->event);
+    p->store->ev->buf_unref(sent->text);
     g_free(sent);
     if (p->results->len >= ROUND)
         hand_over(p);

@@ -11,6 +11,7 @@
 typedef struct kf_sent { /* an append until its delivery report */
     uint64_t cookie;
     const emesh_event *event; /* keeps the bytes that librdkafka reads; NULL: it has a copy */
+    emesh_buf *text;          /* the same of an event in structured mode */
     uint32_t hash;            /* of the key */
     uint32_t level;
 } kf_sent;

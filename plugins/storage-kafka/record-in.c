@@ -234,7 +234,7 @@ kf_record_in(const emesh_event_api *ev, const emesh_host *host, const kf_raw *ra
     if (kf_is_structured(r.type != NULL ? r.type->value : NULL, r.type != NULL ? r.type->len : 0,
                          &json))
         event = json ? structured(&r) : NULL;
-    else if (r.version)
+    if (event == NULL && r.version)
         event = binary(&r);
     *foreign = event == NULL;
     if (event == NULL)

@@ -59,8 +59,29 @@ put_attr(rd_kafka_headers_t *headers, const emesh_attr *attr)
                                len > 0 ? value : "", (ssize_t)len) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-rd_kafka_headers_t *
-kf_record_headers(const emesh_event_view *view)
+bool
+kf_record_structured(const emesh_event_view *view)
+{
+    const emesh_attr *type = kf_attr(view, "datacontenttype");
+    bool json;
+
+    return type != NULL && kf_is_structured(type->value, type->value_len, &json);
+}
+
+static rd_kafka_headers_t *
+one_header(void)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+
+    if (rd_kafka_header_add(headers, "content-type", -1, "application/cloudevents+json", -1) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR)
+        return headers;
+    rd_kafka_headers_destroy(headers);
+    return NULL;
+}
+
+static rd_kafka_headers_t *
+all_headers(const emesh_event_view *view)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(view->n_attrs + 3);
     const emesh_attr *type = kf_attr(view, "datacontenttype");
@@ -86,4 +107,10 @@ kf_record_headers(const emesh_event_view *view)
         return headers;
     rd_kafka_headers_destroy(headers);
     return NULL;
+}
+
+rd_kafka_headers_t *
+kf_record_headers(const emesh_event_view *view)
+{
+    return kf_record_structured(view) ? one_header() : all_headers(view);
 }

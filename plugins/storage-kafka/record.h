@@ -36,6 +36,9 @@ const emesh_event *kf_record_in(const emesh_event_api *ev, const emesh_host *hos
 const emesh_event *kf_message_in(const kf_store *store, const rd_kafka_message_t *message,
                                  bool *foreign);
 
+/* Data whose own type is application/cloudevents…: in binary mode nobody could tell it from an event in
+ * structured mode, so it is written in that. */
+bool kf_record_structured(const emesh_event_view *view);
 /* The headers of an event's record. NULL: no memory. Given. */
 rd_kafka_headers_t *kf_record_headers(const emesh_event_view *view);
 /* The attribute of this name, or NULL. */
