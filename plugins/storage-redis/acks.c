@@ -27,10 +27,10 @@ rs_ack_new(rs_part *p, int32_t script)
 void
 rs_ack_add(rs_ack *ack, emesh_position at)
 {
-    g_ptr_array_add(ack->ids, ack->script == RS_SCRIPT_INBOX_ACK
-                                  ? g_strdup_printf("%" G_GUINT64_FORMAT, at.lo)
-                                  : g_strdup_printf("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT,
-                                                    at.hi, at.lo));
+    g_ptr_array_add(
+        ack->ids, ack->script == RS_SCRIPT_INBOX_ACK
+                      ? g_strdup_printf("%" G_GUINT64_FORMAT, at.lo)
+                      : g_strdup_printf("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, at.hi, at.lo));
 }
 
 static void
@@ -82,8 +82,10 @@ acked(rs_store *s, const rs_command *cmd, const redisReply *r)
         return;
     }
     if (rs_is_error(r) && rs_reply_code(r) == EMESH_E_STALE)
-        rs_say(s, EMESH_LOG_WARNING, "what group %s has done in %s comes too late: another daemon "
-               "has the partition, and gives it once more", ack->group, ack->key);
+        rs_say(s, EMESH_LOG_WARNING,
+               "what group %s has done in %s comes too late: another daemon "
+               "has the partition, and gives it once more",
+               ack->group, ack->key);
     else if (rs_is_error(r) && rs_reply_code(r) != EMESH_E_NOT_FOUND)
         rs_say(s, EMESH_LOG_ERROR, "what group %s has done in %s cannot be written: %s", ack->group,
                ack->key, r->str);
@@ -162,7 +164,7 @@ add_id(void *ctx, emesh_position at)
     rs_part *p = ctx;
 
     if (p->ack == NULL)
-        p->ack = rs_ack_new(p, rs_is_inbox(p)  ? RS_SCRIPT_INBOX_ACK
+        p->ack = rs_ack_new(p, rs_is_inbox(p)   ? RS_SCRIPT_INBOX_ACK
                                : rs_is_owned(p) ? RS_SCRIPT_ACK_OWNED
                                                 : -1);
     rs_ack_add(p->ack, at);
@@ -205,7 +207,8 @@ rs_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n)
             continue; /* of an earlier life */
         if (item->outcome == EMESH_COMMIT_TRIED)
             tried(p, item);
-        else if (item->outcome == EMESH_COMMIT_ONE && rs_is_inbox(p) && !rs_out_has(p, item->position))
+        else if (item->outcome == EMESH_COMMIT_ONE && rs_is_inbox(p) &&
+                 !rs_out_has(p, item->position))
             add_id(p, item->position); /* one that is not due yet */
         else if (item->outcome == EMESH_COMMIT_ONE || item->outcome == EMESH_COMMIT_UP_TO)
             rs_out_settle(p, item->position, item->outcome == EMESH_COMMIT_UP_TO, add_id, p);

@@ -56,7 +56,8 @@ refuse(rs_store *s, uint64_t cookie, int32_t code, const char *reason)
 static void
 waited(rs_store *s, const rs_command *cmd, const redisReply *r)
 {
-    bool good = r != NULL && r->type == REDIS_REPLY_INTEGER && r->integer >= (long long)s->opt.quorum;
+    bool good =
+        r != NULL && r->type == REDIS_REPLY_INTEGER && r->integer >= (long long)s->opt.quorum;
     char why[96];
 
     (void)cmd;
@@ -143,8 +144,8 @@ add(rs_store *s, const emesh_append *item)
     rs_args_text(a, "NOMKSTREAM");
     rs_args_text(a, "*");
     rs_words_of(s->ev, item->event, s->scratch, a);
-    rs_link_send(&s->data, a, (rs_command){ .done = added, .ctx = topic, .a = item->cookie,
-                                            .b = partition });
+    rs_link_send(&s->data, a,
+                 (rs_command){ .done = added, .ctx = topic, .a = item->cookie, .b = partition });
     touch(s, topic->keys[partition]);
 }
 
@@ -212,7 +213,8 @@ unit_done(rs_store *s, const rs_command *cmd, const redisReply *r)
             if (r == NULL)
                 unanswered(s, u->items[i].cookie);
             else
-                rs_result(s, u->items[i].cookie, rs_is_error(r) ? rs_reply_code(r) : EMESH_E_PROTOCOL,
+                rs_result(s, u->items[i].cookie,
+                          rs_is_error(r) ? rs_reply_code(r) : EMESH_E_PROTOCOL,
                           r->str != NULL ? r->str : "unexpected reply",
                           r->str != NULL ? (size_t)r->len : 16u, (emesh_position){ 0 }, 0);
         }
@@ -229,12 +231,14 @@ pack_number(GByteArray *out, uint64_t number)
     rs_pack_text(out, text);
 }
 
-/* {'x', stream, topic, …}, {'d', stream, topic, due, …}, {'i', inbox, topic, group, due, attempts, …} */
+/* {'x', stream, topic, …}, {'d', stream, topic, due, …},
+ * {'i', inbox, topic, group, due, attempts, …} */
 static void
 pack_append(rs_store *s, GByteArray *out, const emesh_append *item, uint32_t partition)
 {
     const rs_topic *topic = (const rs_topic *)(const void *)item->topic;
-    g_autofree char *group = item->group.len > 0 ? g_strndup(item->group.ptr, item->group.len) : NULL;
+    g_autofree char *group =
+        item->group.len > 0 ? g_strndup(item->group.ptr, item->group.len) : NULL;
     g_autofree char *inbox = group != NULL ? rs_inbox_key(s, topic->name, group) : NULL;
     rs_args *a = s->args;
 
@@ -298,7 +302,8 @@ unit(rs_store *s, const emesh_append *items, uint32_t n)
         if (items[i].commit == NULL || commit_part(&items[i]) != NULL)
             continue;
         for (uint32_t k = 0; k < n; k++)
-            refuse(s, items[k].cookie, EMESH_E_STALE, "the commit is of an earlier life of the reader");
+            refuse(s, items[k].cookie, EMESH_E_STALE,
+                   "the commit is of an earlier life of the reader");
         return;
     }
     u = g_malloc0(sizeof *u + n * sizeof u->items[0]);
@@ -306,10 +311,12 @@ unit(rs_store *s, const emesh_append *items, uint32_t n)
     rs_pack_array(ops, count);
     for (uint32_t i = 0; i < n; i++) {
         unit_item *item = &u->items[i];
-        *item = (unit_item){ .cookie = items[i].cookie, .due_ms = items[i].deliver_at_ms,
-                             .part = commit_part(&items[i]), .inbox = items[i].group.len > 0 };
-        item->partition = item->inbox ? RS_INBOX
-                                      : partition_of((rs_topic *)(void *)items[i].topic, items[i].key);
+        *item = (unit_item){ .cookie = items[i].cookie,
+                             .due_ms = items[i].deliver_at_ms,
+                             .part = commit_part(&items[i]),
+                             .inbox = items[i].group.len > 0 };
+        item->partition =
+            item->inbox ? RS_INBOX : partition_of((rs_topic *)(void *)items[i].topic, items[i].key);
         pack_append(s, ops, &items[i], item->inbox ? 0 : item->partition);
         if (item->part == NULL)
             continue;
@@ -348,7 +355,8 @@ reply(rs_store *s, const emesh_append *item)
 
     s->ev->view(item->event, &view);
     for (uint32_t i = 0; i < view.n_attrs && to == NULL; i++)
-        if (view.attrs[i].name_len == 17 && memcmp(view.attrs[i].name, "reply99to99client", 17) == 0)
+        if (view.attrs[i].name_len == 17 &&
+            memcmp(view.attrs[i].name, "reply99to99client", 17) == 0)
             to = g_strndup(view.attrs[i].value, view.attrs[i].value_len);
     if (to == NULL) {
         refuse(s, item->cookie, EMESH_E_INVALID, "a reply without the address of who asked");
@@ -420,7 +428,8 @@ rs_append(emesh_lane *lane, const emesh_append *items, uint32_t n)
             continue;
         if (!takes(s, item)) {
             for (uint32_t k = 1; k < run; k++)
-                refuse(s, items[i + k].cookie, EMESH_E_UNAVAILABLE, "what it is in one unit with is refused");
+                refuse(s, items[i + k].cookie, EMESH_E_UNAVAILABLE,
+                       "what it is in one unit with is refused");
         } else if ((item->flags & EMESH_APPEND_REPLY) != 0) {
             reply(s, item);
         } else if (s->opt.mode == RS_MODE_PUBSUB) {

@@ -10,7 +10,7 @@
 #define FORM "emesh_form"
 #define MOST_ATTRS 512u
 
-static const char *const type_names[] = { "text", "integer", "boolean", "binary",
+static const char *const type_names[] = { "text", "integer",       "boolean", "binary",
                                           "uri",  "uri-reference", "time" };
 static const char *const form_names[] = { "none", "bytes", "text", "json", "proto" };
 
@@ -153,8 +153,11 @@ attr_name(const redisReply *name, size_t *len)
 static void
 put(emesh_attr *at, const char *name, size_t len, const redisReply *value, uint32_t type)
 {
-    *at = (emesh_attr){ .name = name, .value = value->str, .name_len = (uint32_t)len,
-                        .value_len = (uint32_t)value->len, .type = type };
+    *at = (emesh_attr){ .name = name,
+                        .value = value->str,
+                        .name_len = (uint32_t)len,
+                        .value_len = (uint32_t)value->len,
+                        .type = type };
 }
 
 static bool
@@ -171,8 +174,12 @@ build(const emesh_host *host, const emesh_event_api *ev, const emesh_attr *attrs
       const redisReply *data, uint32_t form)
 {
     emesh_part part = { .ptr = data != NULL ? data->str : "", .len = data != NULL ? data->len : 0 };
-    emesh_event_view spec = { .size = sizeof spec, .data_form = form, .attrs = attrs,
-                              .n_attrs = n_attrs, .data = &part, .data_len = part.len,
+    emesh_event_view spec = { .size = sizeof spec,
+                              .data_form = form,
+                              .attrs = attrs,
+                              .n_attrs = n_attrs,
+                              .data = &part,
+                              .data_len = part.len,
                               .n_data = form != EMESH_DATA_NONE };
     const emesh_event *event = NULL;
 
@@ -185,7 +192,8 @@ cloud_event(const emesh_host *host, const emesh_event_api *ev, const redisReply 
 {
     static const char *const first[] = { "ce_id", "ce_source", "ce_type" };
     const redisReply *types = field(fields, n, TYPES), *form = field(fields, n, FORM);
-    const redisReply *data = field(fields, n, "data"), *version = field(fields, n, "ce_specversion");
+    const redisReply *data = field(fields, n, "data"),
+                     *version = field(fields, n, "ce_specversion");
     emesh_attr attrs[MOST_ATTRS];
     uint32_t n_attrs = 0, how = data != NULL ? EMESH_DATA_BYTES : EMESH_DATA_NONE;
 
@@ -195,7 +203,8 @@ cloud_event(const emesh_host *host, const emesh_event_api *ev, const redisReply 
         const redisReply *value = field(fields, n, first[n_attrs]);
         if (value == NULL)
             return NULL;
-        put(&attrs[n_attrs], first[n_attrs] + 3, strlen(first[n_attrs]) - 3, value, EMESH_ATTR_TEXT);
+        put(&attrs[n_attrs], first[n_attrs] + 3, strlen(first[n_attrs]) - 3, value,
+            EMESH_ATTR_TEXT);
     }
     for (size_t i = 0; i + 1 < n; i += 2) {
         size_t len = 0;
@@ -258,7 +267,9 @@ json_of(const redisReply *const *fields, size_t n)
 static void
 made_up(emesh_attr *at, const char *name, const char *value)
 {
-    *at = (emesh_attr){ .name = name, .value = value, .name_len = (uint32_t)strlen(name),
+    *at = (emesh_attr){ .name = name,
+                        .value = value,
+                        .name_len = (uint32_t)strlen(name),
                         .value_len = (uint32_t)strlen(value) };
 }
 
@@ -270,7 +281,8 @@ foreign_event(const emesh_host *host, const emesh_event_api *ev, const redisRepl
     g_autofree char *source = g_uri_escape_string(topic, NULL, FALSE);
     g_autofree char *path = g_strconcat("/redis/", source, NULL);
     g_autoptr(GString) json = n > 2 ? json_of(fields, n) : NULL;
-    redisReply all = { .str = json != NULL ? json->str : NULL, .len = json != NULL ? json->len : 0 };
+    redisReply all = { .str = json != NULL ? json->str : NULL,
+                       .len = json != NULL ? json->len : 0 };
     emesh_attr attrs[4];
 
     made_up(&attrs[0], "id", id);
@@ -303,7 +315,8 @@ rs_event_of(const emesh_host *host, const emesh_event_api *ev, const redisReply 
 static void
 big_endian(GByteArray *out, uint8_t mark, uint32_t n)
 {
-    uint8_t head[5] = { mark, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+    uint8_t head[5] = { mark, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
+                        (uint8_t)n };
 
     g_byte_array_append(out, head, sizeof head);
 }

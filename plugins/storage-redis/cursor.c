@@ -132,8 +132,8 @@ rs_open(emesh_lane *lane, const emesh_read_spec *spec, emesh_reader *reader)
     c->mean_bytes = 1024;
     if (spec->mode == EMESH_READ_SHARED)
         c->group = g_strndup(spec->group.ptr, spec->group.len);
-    c->exclusive = c->group != NULL && EMESH_HAS(spec, flags) &&
-                   (spec->flags & EMESH_READ_ORDERED) != 0;
+    c->exclusive =
+        c->group != NULL && EMESH_HAS(spec, flags) && (spec->flags & EMESH_READ_ORDERED) != 0;
     c->parts = g_ptr_array_new_with_free_func(part_free);
     g_ptr_array_add(s->cursors, c);
     if (s->opt.mode == RS_MODE_PUBSUB) {
@@ -290,8 +290,11 @@ rs_begin(emesh_cursor *cursor, uint32_t partition, uint32_t epoch, const emesh_s
     } else {
         p->phase = RS_PLACE;
         rs_start_text(start, id, sizeof id);
-        rs_part_place(p, start->kind == EMESH_START_STORED || start->kind == EMESH_START_AFTER
-                             ? "place" : "seek", id);
+        rs_part_place(p,
+                      start->kind == EMESH_START_STORED || start->kind == EMESH_START_AFTER
+                          ? "place"
+                          : "seek",
+                      id);
     }
     rs_feed(c);
     rs_link_flush(&c->s->data);

@@ -31,8 +31,10 @@ fired(rs_store *s, const rs_command *cmd, const redisReply *r)
     if (r == NULL || s->ending)
         return;
     if (rs_is_error(r)) {
-        rs_say(s, EMESH_LOG_WARNING, "delayed events cannot enter their topics: %s; it is tried "
-               "again", r->str);
+        rs_say(s, EMESH_LOG_WARNING,
+               "delayed events cannot enter their topics: %s; it is tried "
+               "again",
+               r->str);
         return;
     }
     if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)

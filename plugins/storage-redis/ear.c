@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The connection that listens: who has written what ("wake"), replies to requests of this daemon, and
- * the channels of Pub/Sub mode. Nothing depends on a wake-up: what is missed is found by polling.
+ * The connection that listens: who has written what ("wake"), replies to requests of this daemon,
+ * and the channels of Pub/Sub mode. Nothing depends on a wake-up: what is missed is found by
+ * polling.
  *
  *   KIND SENDER | STREAM     n: new entries; t: some were given back; l: retention took unread ones
  */
@@ -46,8 +47,10 @@ rs_ear_up(rs_link *link)
 void
 rs_ear_down(rs_link *link)
 {
-    rs_say(link->s, EMESH_LOG_INFO, "the connection that hears of new events is away: %s; until it is "
-           "back they are found by looking", link->why);
+    rs_say(link->s, EMESH_LOG_INFO,
+           "the connection that hears of new events is away: %s; until it is "
+           "back they are found by looking",
+           link->why);
 }
 
 static void
@@ -92,7 +95,8 @@ hear_reply(rs_store *s, const redisReply *packed)
         size_t len;
         if (!rs_unpack_bytes(&at, end, &bytes, &len))
             return;
-        *one = (redisReply){ .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)bytes, .len = len };
+        *one =
+            (redisReply){ .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)bytes, .len = len };
         g_array_append_val(fields, one);
     }
     event = rs_event_of(s->host, s->ev, (const redisReply *const *)(void *)fields->data, n, "reply",

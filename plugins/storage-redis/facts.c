@@ -55,8 +55,8 @@ rs_facts_info(rs_facts *facts, const char *text, size_t len)
     if (field(text, len, "redis_version", value, sizeof value) &&
         sscanf(value, "%5u.%3u.%3u", &major, &minor, &patch) >= 2)
         facts->version = major * 10000 + minor * 100 + patch;
-    facts->cluster = says(text, len, "redis_mode", "cluster") ||
-                     says(text, len, "cluster_enabled", "1");
+    facts->cluster =
+        says(text, len, "redis_mode", "cluster") || says(text, len, "cluster_enabled", "1");
     facts->replica = says(text, len, "role", "slave");
     facts->loading = says(text, len, "loading", "1") || says(text, len, "async_loading", "1");
     facts->levels = 1u << EMESH_LEVEL_MEMORY;
@@ -115,11 +115,13 @@ rs_facts_judge(const rs_store *s, const rs_facts *facts, emesh_error *err)
     if (facts->cluster && s->opt.mode == RS_MODE_STREAMS)
         return rs_error(err, EMESH_E_UNSUPPORTED,
                         "redis at %s is a cluster: events and groups are changed together, which "
-                        "one server alone can do; use a server without cluster mode", at);
+                        "one server alone can do; use a server without cluster mode",
+                        at);
     if (facts->loading)
         return rs_error(err, EMESH_E_UNAVAILABLE, "redis at %s is still loading its data", at);
     if (facts->replica)
-        return rs_error(err, EMESH_E_UNAVAILABLE, "redis at %s is a replica and takes no events", at);
+        return rs_error(err, EMESH_E_UNAVAILABLE, "redis at %s is a replica and takes no events",
+                        at);
     return EMESH_OK;
 }
 
@@ -148,8 +150,8 @@ rs_tell_ready(rs_store *s)
         .size = sizeof info,
         .levels = rs_levels(s),
         .can = streams ? RS_CLAIMS : EMESH_STORE_ANY_NAME,
-        .max_event_bytes = s->facts.max_value > 2 * MARGIN ? s->facts.max_value - MARGIN
-                                                           : s->facts.max_value / 2,
+        .max_event_bytes =
+            s->facts.max_value > 2 * MARGIN ? s->facts.max_value - MARGIN : s->facts.max_value / 2,
         .window_bytes = UINT64_C(32) << 20,
         .window_events = 8192,
         .reply_address = { address, streams ? strlen(address) : 0 },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reading: what the host wants is asked for, one command at a time for each partition, and handed
- * over as it comes. A shared part begins with what this daemon had (MINE), goes on with what dead ones
- * had (TAKE), and then reads what is new.
+ * over as it comes. A shared part begins with what this daemon had (MINE), goes on with what dead
+ * ones had (TAKE), and then reads what is new.
  */
 #include "codec.h"
 #include "redis.h"
@@ -137,7 +137,8 @@ hand_pending(rs_part *p, const redisReply *list)
             continue;
         }
         r.attempt = entry->element[1]->integer > 0 ? (uint32_t)entry->element[1]->integer : 1;
-        if (r.flags == EMESH_RECORD_TRIMMED && n > 0 && records[n - 1].flags == EMESH_RECORD_TRIMMED)
+        if (r.flags == EMESH_RECORD_TRIMMED && n > 0 &&
+            records[n - 1].flags == EMESH_RECORD_TRIMMED)
             records[n - 1] = r;
         else
             records[n++] = r;
@@ -162,11 +163,16 @@ static void
 group_gone(rs_part *p)
 {
     rs_store *s = p->c->s;
-    emesh_record r = { .position = p->last, .partition = p->number, .epoch = p->epoch, .attempt = 1,
+    emesh_record r = { .position = p->last,
+                       .partition = p->number,
+                       .epoch = p->epoch,
+                       .attempt = 1,
                        .flags = EMESH_RECORD_TRIMMED };
 
-    rs_say(s, EMESH_LOG_WARNING, "group %s is not known in %s any more: somebody has deleted it, or "
-           "the server has lost it; it goes on with the first entry there is", p->c->group, p->key);
+    rs_say(s, EMESH_LOG_WARNING,
+           "group %s is not known in %s any more: somebody has deleted it, or "
+           "the server has lost it; it goes on with the first entry there is",
+           p->c->group, p->key);
     rs_hand(p, &r, 1, 0);
     p->phase = RS_PLACE;
     rs_part_place(p, "place", "0-0");
@@ -297,7 +303,8 @@ read_waited(rs_store *s, const rs_command *cmd, const redisReply *r)
 {
     reading *now = cmd->ctx;
 
-    if (now->kept != NULL && r != NULL && r->type == REDIS_REPLY_INTEGER && r->integer >= (long long)s->opt.quorum) {
+    if (now->kept != NULL && r != NULL && r->type == REDIS_REPLY_INTEGER &&
+        r->integer >= (long long)s->opt.quorum) {
         take_reply(s, now, now->kept);
         return;
     }
@@ -313,8 +320,9 @@ static void
 lost_told(rs_store *s, const rs_command *cmd, const redisReply *r)
 {
     rs_part *p = cmd->ctx;
-    emesh_record record = { .partition = p->number, .epoch = p->epoch, .attempt = 1,
-                            .flags = EMESH_RECORD_TRIMMED };
+    emesh_record record = {
+        .partition = p->number, .epoch = p->epoch, .attempt = 1, .flags = EMESH_RECORD_TRIMMED
+    };
 
     p->c->busy--;
     if (p->c->close_op != NULL) {
@@ -357,7 +365,8 @@ begin_alone(rs_part *p, uint32_t most)
     rs_store *s = p->c->s;
     char from[64];
 
-    g_snprintf(from, sizeof from, "(%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, p->last.hi, p->last.lo);
+    g_snprintf(from, sizeof from, "(%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, p->last.hi,
+               p->last.lo);
     rs_args_begin(s->args, "XRANGE");
     rs_args_text(s->args, p->key);
     rs_args_text(s->args, g_string_chunk_insert(s->scratch, from));

@@ -140,7 +140,8 @@ ask_facts(rs_link *link)
         rs_args_begin(a, "SCRIPT");
         rs_args_text(a, "LOAD");
         rs_args_text(a, rs_scripts[i].text);
-        rs_link_send(link, a, (rs_command){ .done = loaded, .ctx = link, .a = i + 1 == RS_SCRIPTS });
+        rs_link_send(link, a,
+                     (rs_command){ .done = loaded, .ctx = link, .a = i + 1 == RS_SCRIPTS });
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The partition "inbox" of a shared reader: what was appended for its group alone. It lies in a sorted
- * set by the time it is due; handed over, it is put off by the lease, which is renewed until it is
- * settled: so another daemon gets it only when this one is gone. Positions are (due, token).
+ * The partition "inbox" of a shared reader: what was appended for its group alone. It lies in a
+ * sorted set by the time it is due; handed over, it is put off by the lease, which is renewed until
+ * it is settled: so another daemon gets it only when this one is gone. Positions are (due, token).
  */
 #include "codec.h"
 #include "redis.h"
@@ -34,8 +34,10 @@ record_of(rs_part *p, const redisReply *item, emesh_record *out, uint64_t *bytes
         item->element[0]->type != REDIS_REPLY_STRING || item->element[3]->type != REDIS_REPLY_ARRAY)
         return false;
     fields = item->element[3];
-    *out = (emesh_record){ .position = { rs_number_of(item->element[1]), rs_number_of(item->element[0]) },
-                           .partition = p->number, .epoch = p->epoch,
+    *out = (emesh_record){ .position = { rs_number_of(item->element[1]),
+                                         rs_number_of(item->element[0]) },
+                           .partition = p->number,
+                           .epoch = p->epoch,
                            .attempt = (uint32_t)rs_number_of(item->element[2]) + 1 };
     if (rs_out_has(p, out->position))
         return false;
@@ -55,7 +57,8 @@ take_items(rs_part *p, const inbox_reading *now, const redisReply *r)
     uint64_t bytes = 0, next, wall;
     uint32_t n = 0;
 
-    for (size_t i = 0; list->type == REDIS_REPLY_ARRAY && i < list->elements && n < RS_READ_MOST; i++)
+    for (size_t i = 0; list->type == REDIS_REPLY_ARRAY && i < list->elements && n < RS_READ_MOST;
+         i++)
         n += record_of(p, list->element[i], &records[n], &bytes);
     rs_hand(p, records, n, bytes);
     if (list->elements >= now->most)

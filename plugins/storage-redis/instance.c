@@ -78,8 +78,9 @@ about(const emesh_host *host, const char *name, uint32_t *len)
 static emesh_metric *
 counter(rs_store *s, const char *name, const char *help)
 {
-    emesh_metric_spec spec = { .size = sizeof spec, .type = EMESH_METRIC_COUNTER, .name = name,
-                               .unit = "", .help = help };
+    emesh_metric_spec spec = {
+        .size = sizeof spec, .type = EMESH_METRIC_COUNTER, .name = name, .unit = "", .help = help
+    };
 
     return s->mt->metric(s->host, &spec);
 }
@@ -103,10 +104,10 @@ make_tables(rs_store *s)
     s->topics = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, rs_topic_free);
     s->cursors = g_ptr_array_new();
     s->asks = g_ptr_array_new();
-    s->by_key = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                      (GDestroyNotify)g_ptr_array_unref);
-    s->channels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                        (GDestroyNotify)g_ptr_array_unref);
+    s->by_key =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    s->channels =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     s->results = g_array_new(FALSE, TRUE, sizeof(emesh_appended));
     s->reasons = g_string_chunk_new(256);
     s->touched = g_hash_table_new(g_str_hash, g_str_equal);
@@ -200,8 +201,8 @@ start_run(emesh_task *task, int32_t code)
     (void)code;
     if (s->opt.password_file != NULL) {
         if (!g_file_get_contents(s->opt.password_file, &secret, NULL, NULL)) {
-            code = rs_error(&err, EMESH_E_CONFIG, "the file %s cannot be read",
-                            s->opt.password_file);
+            code =
+                rs_error(&err, EMESH_E_CONFIG, "the file %s cannot be read", s->opt.password_file);
             g_strlcpy(err.option, "password-file", sizeof err.option);
             s->host->complete(s->host, op, code, &err, NULL);
             return;
@@ -214,7 +215,8 @@ start_run(emesh_task *task, int32_t code)
         if (code != EMESH_OK)
             s->host->report(s->host, EMESH_HEALTH_DEGRADED, &err);
         /* not known yet: what it gives is told again once it is, and no topic is opened before */
-        s->facts.levels = 1u << EMESH_LEVEL_MEMORY | 1u << EMESH_LEVEL_OS | 1u << EMESH_LEVEL_SYNCED;
+        s->facts.levels =
+            1u << EMESH_LEVEL_MEMORY | 1u << EMESH_LEVEL_OS | 1u << EMESH_LEVEL_SYNCED;
     }
     rs_tell_ready(s);
     s->host->complete(s->host, op, EMESH_OK, NULL, NULL);

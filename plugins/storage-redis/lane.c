@@ -42,8 +42,10 @@ rs_data_up(rs_link *link)
     s->mt->add(s->m_connects, 1);
     s->firing = false;
     if (s->facts.evicts && s->opt.assume == 0)
-        rs_say(s, EMESH_LOG_WARNING, "redis at %s may remove streams when its memory is full, as its "
-               "maxmemory-policy says allkeys: it counts as memory; set noeviction", s->opt.address);
+        rs_say(s, EMESH_LOG_WARNING,
+               "redis at %s may remove streams when its memory is full, as its "
+               "maxmemory-policy says allkeys: it counts as memory; set noeviction",
+               s->opt.address);
     rs_tell_ready(s);
     s->host->report(s->host, EMESH_HEALTH_OK, NULL);
     rs_say(s, EMESH_LOG_NOTICE, "connected to redis %u.%u.%u at %s, appendfsync %s",
@@ -65,8 +67,9 @@ rs_data_down(rs_link *link)
     g_autoptr(GPtrArray) asks = g_steal_pointer(&s->asks);
 
     s->asks = g_ptr_array_new();
-    rs_error(&err, EMESH_E_UNAVAILABLE, "redis at %s: %s; the next try is in %" G_GUINT64_FORMAT " ms",
-             s->opt.address, link->why, link->wait_ns / RS_MS);
+    rs_error(&err, EMESH_E_UNAVAILABLE,
+             "redis at %s: %s; the next try is in %" G_GUINT64_FORMAT " ms", s->opt.address,
+             link->why, link->wait_ns / RS_MS);
     s->host->report(s->host, EMESH_HEALTH_DEGRADED, &err);
     for (guint i = 0; i < asks->len; i++)
         rs_ask_end(asks->pdata[i], EMESH_E_UNAVAILABLE, &err, NULL);
@@ -75,7 +78,8 @@ rs_data_down(rs_link *link)
 /* ---- attach, drain, detach ---- */
 
 int32_t
-rs_attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out, emesh_error *err)
+rs_attach(emesh_instance *self, emesh_loop *loop, uint32_t index, emesh_lane **out,
+          emesh_error *err)
 {
     rs_store *s = RS_STORE(self);
 

@@ -252,7 +252,8 @@ on_closed(void *ctx, emesh_conn *conn, int32_t code, const emesh_error *err)
     link->full = false;
     link->state = RS_LINK_CLOSING;
     if (link->why[0] == '\0')
-        g_strlcpy(link->why, err != NULL && err->text[0] != '\0' ? err->text : "the server closed it",
+        g_strlcpy(link->why,
+                  err != NULL && err->text[0] != '\0' ? err->text : "the server closed it",
                   sizeof link->why);
     g_byte_array_set_size(link->out, 0);
     while (link->n > 0) {
@@ -323,7 +324,8 @@ dial(void *ctx)
 {
     rs_link *link = ctx;
     rs_store *s = link->s;
-    emesh_dial spec = { .size = sizeof spec, .tls = s->opt.tls,
+    emesh_dial spec = { .size = sizeof spec,
+                        .tls = s->opt.tls,
                         .address = { s->opt.address, strlen(s->opt.address) } };
     int32_t code;
 

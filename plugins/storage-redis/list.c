@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Listings: the rows of a script as rows of the host. Counting is bounded in the script; what it did
- * not count to the end is unknown.
+ * Listings: the rows of a script as rows of the host. Counting is bounded in the script; what it
+ * did not count to the end is unknown.
  */
 #include "redis.h"
 
@@ -56,7 +56,8 @@ row_of(const redisReply *r, uint32_t what)
         .stored_ms = oldest.hi,
     };
 
-    if (what == EMESH_LIST_GROUPS && r->element[OLDEST]->str != NULL && r->element[OLDEST]->str[0] == '<')
+    if (what == EMESH_LIST_GROUPS && r->element[OLDEST]->str != NULL &&
+        r->element[OLDEST]->str[0] == '<')
         row.committed = before(oldest); /* the floor: what is before the oldest that is open */
     if (what == EMESH_LIST_GROUPS && row.committed.hi == 0 && row.committed.lo == 0)
         row.flags = EMESH_ROW_UNREAD;

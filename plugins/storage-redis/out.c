@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a partition has handed over and the host has not settled, in the order of handing over: UP_TO
- * means that order, as what is taken over from others comes with lower positions.
+ * What a partition has handed over and the host has not settled, in the order of handing over:
+ * UP_TO means that order, as what is taken over from others comes with lower positions.
  */
 #include "redis.h"
 

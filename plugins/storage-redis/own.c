@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Groups that keep order: each of their partitions is read by one daemon at a time, who has a lease of
- * it. The scripts that read and settle look at the lease, so that a daemon which was stopped for longer
- * than its lease reads and settles nothing that is another's by now.
+ * Groups that keep order: each of their partitions is read by one daemon at a time, who has a lease
+ * of it. The scripts that read and settle look at the lease, so that a daemon which was stopped for
+ * longer than its lease reads and settles nothing that is another's by now.
  */
 #include "redis.h"
 

@@ -47,8 +47,9 @@ inform(rs_store *s, redisContext *c, rs_facts *facts, emesh_error *err)
     redisReply *r = ask(c, 1, info);
 
     if (r == NULL || r->type != REDIS_REPLY_STRING) {
-        rs_error(err, r != NULL ? rs_reply_code(r) : EMESH_E_UNAVAILABLE, "redis at %s does not answer INFO: %s",
-                 s->opt.address, r != NULL && r->str != NULL ? r->str : c->errstr);
+        rs_error(err, r != NULL ? rs_reply_code(r) : EMESH_E_UNAVAILABLE,
+                 "redis at %s does not answer INFO: %s", s->opt.address,
+                 r != NULL && r->str != NULL ? r->str : c->errstr);
         if (r != NULL)
             freeReplyObject(r);
         return err->code != EMESH_OK ? err->code : EMESH_E_PROTOCOL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pub/Sub mode, as the Java mesh uses Redis: an event is one PUBLISH of its JSON to the channel of its
- * topic's name. Nothing is kept, everybody who listens gets all; what comes while nobody wants it is
- * held up to a bound, and then dropped with a line in the journal.
+ * Pub/Sub mode, as the Java mesh uses Redis: an event is one PUBLISH of its JSON to the channel of
+ * its topic's name. Nothing is kept, everybody who listens gets all; what comes while nobody wants
+ * it is held up to a bound, and then dropped with a line in the journal.
  */
 #include "redis.h"
 
@@ -40,7 +40,8 @@ rs_pubsub_append(rs_store *s, const emesh_append *item)
     emesh_part json = { 0 };
 
     if (s->ev->encode(s->host, EMESH_FORM_JSON, &item->event, 1, &json) != EMESH_OK) {
-        rs_result(s, item->cookie, EMESH_E_INVALID, broken, sizeof broken - 1, (emesh_position){ 0 }, 0);
+        rs_result(s, item->cookie, EMESH_E_INVALID, broken, sizeof broken - 1,
+                  (emesh_position){ 0 }, 0);
         return;
     }
     rs_args_begin(s->args, "PUBLISH");
@@ -78,8 +79,13 @@ foreign_event(rs_store *s, const char *topic, const char *text, size_t len)
         { "type", "redis.message", 4, 13, 0, 0 },
     };
     emesh_part part = { .ptr = text, .len = len };
-    emesh_event_view spec = { .size = sizeof spec, .data_form = EMESH_DATA_BYTES, .attrs = attrs,
-                              .n_attrs = 3, .data = &part, .data_len = len, .n_data = 1 };
+    emesh_event_view spec = { .size = sizeof spec,
+                              .data_form = EMESH_DATA_BYTES,
+                              .attrs = attrs,
+                              .n_attrs = 3,
+                              .data = &part,
+                              .data_len = len,
+                              .n_data = 1 };
     const emesh_event *event = NULL;
 
     return s->ev->build(s->host, &spec, NULL, &event, NULL) == EMESH_OK ? event : NULL;
@@ -96,18 +102,23 @@ rs_pubsub_heard(rs_store *s, const char *channel, const char *text, size_t len)
 
     if (parts == NULL)
         return;
-    if (s->ev->decode(s->host, EMESH_FORM_JSON, &in, 1, &event, 1, &n, NULL) != EMESH_OK || n != 1) {
+    if (s->ev->decode(s->host, EMESH_FORM_JSON, &in, 1, &event, 1, &n, NULL) != EMESH_OK ||
+        n != 1) {
         event = foreign_event(s, channel, text, len);
         foreign = true;
     }
     for (guint i = 0; event != NULL && i < parts->len; i++) {
         rs_cursor *c = ((rs_part *)parts->pdata[i])->c;
         held *h = g_new(held, 1);
-        *h = (held){ .event = s->ev->ref(event), .bytes = len, .stored_ms = rs_wall(s),
-                     .number = ++c->counted, .foreign = foreign };
+        *h = (held){ .event = s->ev->ref(event),
+                     .bytes = len,
+                     .stored_ms = rs_wall(s),
+                     .number = ++c->counted,
+                     .foreign = foreign };
         g_queue_push_tail(&c->buffer, h);
         c->buffered += len;
-        while (c->buffer.length > BUFFER_EVENTS || (c->buffered > BUFFER_BYTES && c->buffer.length > 1))
+        while (c->buffer.length > BUFFER_EVENTS ||
+               (c->buffered > BUFFER_BYTES && c->buffer.length > 1))
             drop_oldest(c);
         rs_pubsub_feed(c);
     }
@@ -122,12 +133,18 @@ rs_pubsub_feed(rs_cursor *c)
     while (p != NULL && p->phase == RS_NEW && c->want > 0 && c->buffer.length > 0 &&
            (!c->bytes_given || c->want_bytes > 0)) {
         held *h = g_queue_pop_head(&c->buffer);
-        emesh_record r = { .event = h->event, .position = { c->boot_ms, h->number },
-                           .stored_ms = h->stored_ms, .partition = 0, .epoch = p->epoch, .attempt = 1,
+        emesh_record r = { .event = h->event,
+                           .position = { c->boot_ms, h->number },
+                           .stored_ms = h->stored_ms,
+                           .partition = 0,
+                           .epoch = p->epoch,
+                           .attempt = 1,
                            .flags = (h->foreign ? EMESH_RECORD_FOREIGN : 0u) };
         if (h->gap && h->number > 0) {
-            emesh_record gap = { .position = { c->boot_ms, h->number - 1 }, .epoch = p->epoch,
-                                 .attempt = 1, .flags = EMESH_RECORD_TRIMMED };
+            emesh_record gap = { .position = { c->boot_ms, h->number - 1 },
+                                 .epoch = p->epoch,
+                                 .attempt = 1,
+                                 .flags = EMESH_RECORD_TRIMMED };
             c->s->st->records(c->reader, &gap, 1);
         }
         c->buffered -= h->bytes;

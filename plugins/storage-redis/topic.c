@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Topics: opened and closed by main, known on the lane. And the operations of main on their way: they
- * hop to the lane, and while the first connection is being made they wait for it.
+ * Topics: opened and closed by main, known on the lane. And the operations of main on their way:
+ * they hop to the lane, and while the first connection is being made they wait for it.
  */
 #include "redis.h"
 
@@ -70,8 +70,9 @@ rs_ask_failed(rs_ask *ask, const redisReply *r, const char *what)
 
     if (code == EMESH_OK)
         return false;
-    rs_error(&err, code, "%s topic %s in redis at %s: %s", what, ask->topic != NULL ? ask->topic : "",
-             ask->s->opt.address, r != NULL ? r->str : "the connection broke off");
+    rs_error(&err, code, "%s topic %s in redis at %s: %s", what,
+             ask->topic != NULL ? ask->topic : "", ask->s->opt.address,
+             r != NULL ? r->str : "the connection broke off");
     rs_ask_end(ask, code, &err, NULL);
     return true;
 }
@@ -95,7 +96,8 @@ set_partitions(rs_topic *topic, uint32_t n)
         return;
     topic->keys = g_renew(char *, topic->keys, n + 1);
     for (uint32_t i = topic->partitions; i < n; i++)
-        topic->keys[i] = g_strdup_printf("%sstream:%s:%u", topic->store->opt.prefix, topic->name, i);
+        topic->keys[i] =
+            g_strdup_printf("%sstream:%s:%u", topic->store->opt.prefix, topic->name, i);
     topic->keys[n] = NULL;
     topic->partitions = n;
     for (guint i = 0; i < topic->store->cursors->len; i++) {
@@ -141,8 +143,10 @@ opened(rs_store *s, const rs_command *cmd, const redisReply *r)
     if (rs_ask_failed(ask, r, "cannot open"))
         return;
     if (r->type != REDIS_REPLY_INTEGER || r->integer < 1 || r->integer > RS_MOST_PARTITIONS) {
-        rs_error(&err, EMESH_E_CONFIG, "topic %s in redis at %s has no number of partitions from 1 to "
-                 "%u", ask->topic, ask->s->opt.address, RS_MOST_PARTITIONS);
+        rs_error(&err, EMESH_E_CONFIG,
+                 "topic %s in redis at %s has no number of partitions from 1 to "
+                 "%u",
+                 ask->topic, ask->s->opt.address, RS_MOST_PARTITIONS);
         rs_ask_end(ask, EMESH_E_CONFIG, &err, NULL);
         return;
     }
@@ -167,8 +171,10 @@ go_open(rs_ask *ask)
     emesh_error err = { .size = sizeof err };
 
     if (ask->spec.level != 0 && rs_levels(s) >> ask->spec.level == 0) {
-        rs_error(&err, EMESH_E_BUSY, "topic %s was promised more than redis at %s turned out to give "
-                 "(appendfsync %s)", ask->topic, s->opt.address, s->facts.appendfsync);
+        rs_error(&err, EMESH_E_BUSY,
+                 "topic %s was promised more than redis at %s turned out to give "
+                 "(appendfsync %s)",
+                 ask->topic, s->opt.address, s->facts.appendfsync);
         rs_ask_end(ask, EMESH_E_BUSY, &err, NULL);
         return;
     }
@@ -225,8 +231,8 @@ mended(rs_store *s, const rs_command *cmd, const redisReply *r)
     g_autofree char *name = cmd->ctx;
 
     if (rs_is_error(r))
-        rs_say(s, EMESH_LOG_WARNING, "the streams of topic %s are gone and cannot be made: %s", name,
-               r->str);
+        rs_say(s, EMESH_LOG_WARNING, "the streams of topic %s are gone and cannot be made: %s",
+               name, r->str);
 }
 
 void
