@@ -248,7 +248,7 @@ publish(emesh_session *s, const emesh_publish *item, const char **why)
     if (item->reply_to != 0 && place < s->members->len)
         m = s->members->pdata[place];
     if (m != NULL && m->peer != NULL) {
-        emesh_mail *mail = emesh_mail_to(lane, m->owner, owner_mail, m->peer);
+        emesh_mail *mail = emesh_mail_to(lane, m->busy->owner, owner_mail, m->peer);
         mail->id = item->reply_to;
         mail->event = emesh_event_ref(item->event);
         return EMESH_OK;

@@ -35,6 +35,7 @@ struct emesh_session {
     uint32_t n_results, room_results;
     GPtrArray *members;          /* by attach number: emesh_member or NULL */
     uint32_t n_members;
+    struct emesh_terms *terms;   /* what members have in common (delivery/member.h) */
     struct emesh_credit *credit; /* of its deliveries; made by the first subscription */
     uint32_t unsettled;          /* deliveries open at the plugin */
     GList in_lane, in_calls;     /* links of lane->sessions, lane->calls */

@@ -62,7 +62,7 @@ post(emesh_worker *worker, emesh_adopt *a, void (*run)(emesh_job *job))
 static void
 asker_free(emesh_adopt *a)
 {
-    a->asker->adopt = NULL;
+    a->asker->busy->adopt = NULL;
     emesh_member_free(a->asker);
     adopt_free(a);
 }
@@ -130,7 +130,7 @@ over_here(emesh_bus_lane *here, const emesh_mail *mail)
     if (m->left) {
         if (!a->end_sent || mail->x != 0)
             asker_free(a);
-    } else if (m->joining || m->answer == EMESH_OK) {
+    } else if (m->joining || m->busy->answer == EMESH_OK) {
         m->ended = true;
         emesh_member_answer(m, mail->code, why);
     }
@@ -146,7 +146,7 @@ gone_here(emesh_bus_lane *here, const emesh_mail *mail)
 void
 emesh_adopt_leave(emesh_member *asker)
 {
-    emesh_adopt *a = asker->adopt;
+    emesh_adopt *a = asker->busy->adopt;
 
     if (asker->left)
         return;
@@ -226,7 +226,7 @@ look(emesh_adopt *a)
 void
 emesh_adopt_answered(emesh_member *pusher, int32_t code, const char *why)
 {
-    emesh_adopt *a = pusher->adopt;
+    emesh_adopt *a = pusher->busy->adopt;
 
     if (code == EMESH_OK) {
         a->joined = true;
@@ -243,8 +243,8 @@ emesh_adopt_answered(emesh_member *pusher, int32_t code, const char *why)
 void
 emesh_adopt_window(emesh_member *pusher)
 {
-    pusher->adopt->open |= pusher->window_events > 0;
-    look(pusher->adopt);
+    pusher->busy->adopt->open |= pusher->window_events > 0;
+    look(pusher->busy->adopt);
 }
 
 static void
@@ -261,8 +261,8 @@ send_over(emesh_adopt *a)
 void
 emesh_adopt_lost(emesh_member *pusher)
 {
-    pusher->adopt->pusher = NULL;
-    send_over(pusher->adopt);
+    pusher->busy->adopt->pusher = NULL;
+    send_over(pusher->busy->adopt);
 }
 
 void
@@ -270,15 +270,15 @@ emesh_adopt_refuse(emesh_member *pusher, int32_t code, const emesh_error *given)
 {
     emesh_error err = { 0 };
 
-    if (!pusher->adopted || pusher->left)
+    if (!pusher->busy->adopted || pusher->left)
         return;
     if (given != NULL && emesh_take_sized(&err, sizeof err, given) != EMESH_OK)
         err.text[0] = '\0';
     err.text[sizeof err.text - 1] = '\0';
     if (code == EMESH_OK)
         code = EMESH_E_DENIED;
-    if (!pusher->adopt->answered)
-        send_answer(pusher->adopt, code, err.text, true);
+    if (!pusher->busy->adopt->answered)
+        send_answer(pusher->busy->adopt, code, err.text, true);
     else
         emesh_adopt_answered(pusher, code, err.text);
 }
@@ -337,8 +337,8 @@ adopt_run(emesh_job *job)
     }
     a->there = s->lane;
     a->pusher = emesh_member_make(s, &a->spec, NULL);
-    a->pusher->adopt = a;
-    a->pusher->adopted = true;
+    a->pusher->busy->adopt = a;
+    a->pusher->busy->adopted = true;
     a->pusher->window_events = 0; /* until it has looked at the URL */
     emesh_mail_to(a->there, a->home, started_here, a);
     code = inst->client.adopt(a->loop->lane, s, a->pusher, &a->spec, &ctx);
@@ -377,7 +377,7 @@ copy_spec(emesh_adopt *a, const emesh_subscribe *spec)
     a->topic = g_strndup(spec->topic.ptr, spec->topic.len);
     a->group = g_strndup(spec->group.ptr, spec->group.len);
     a->filter = g_strndup(spec->filter.ptr, spec->filter.len);
-    a->start = a->asker->start;
+    a->start = a->asker->busy->start;
     a->start.size = sizeof a->start;
     if (spec->mode == EMESH_SUB_EVERY)
         be_durable(a);
@@ -403,7 +403,7 @@ emesh_adopt_begin(emesh_member *asker, const emesh_subscribe *spec)
     emesh_adopt *a = g_new0(emesh_adopt, 1);
     const emesh_session *s = asker->session;
 
-    asker->adopt = a;
+    asker->busy->adopt = a;
     a->asker = asker;
     a->home = s->lane;
     a->bus = a->home->bus;

@@ -21,26 +21,99 @@
 #define PUSH_TO_MAX 2048u
 #define MAX_MEMBERS 4096u /* 12 bits of a delivery id */
 
+/* ---- what members have in common ---- */
+
+static emesh_terms *
+terms_of(emesh_session *s, const emesh_terms *like, const char *group, size_t len)
+{
+    emesh_terms *t;
+
+    for (t = s->terms; t != NULL; t = t->next)
+        if (t->mode == like->mode && t->flags == like->flags &&
+            t->ack_timeout_ns == like->ack_timeout_ns && t->window_bytes == like->window_bytes &&
+            strlen(t->group) == len && memcmp(t->group, group, len) == 0)
+            break;
+    if (t == NULL) {
+        t = g_malloc(sizeof *t + len + 1);
+        *t = *like;
+        t->refs = 0;
+        t->next = s->terms;
+        memcpy(t->group, group, len);
+        t->group[len] = '\0';
+        s->terms = t;
+    }
+    t->refs++;
+    return t;
+}
+
+static void
+terms_free(emesh_session *s, emesh_terms *t)
+{
+    emesh_terms **at = &s->terms;
+
+    if (--t->refs > 0)
+        return;
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    g_free(t);
+}
+
+static void
+set_window(emesh_member *m, uint32_t events, uint64_t bytes)
+{
+    emesh_terms *old = m->terms, like = *old;
+
+    __atomic_store_n(&m->window_events, events, __ATOMIC_RELAXED);
+    like.window_bytes = bytes != 0 ? bytes : UINT64_MAX;
+    if (like.window_bytes == old->window_bytes)
+        return;
+    m->terms = terms_of(m->session, &like, old->group, strlen(old->group));
+    terms_free(m->session, old);
+}
+
+/* ---- what a member has while it is busy ---- */
+
+static void tell(emesh_phased *item);
+
+static void
+busy_new(emesh_member *m)
+{
+    m->busy = g_new0(emesh_member_busy, 1);
+    m->busy->of = m;
+    m->busy->call.run = tell;
+}
+
+static void
+busy_free(emesh_member *m)
+{
+    emesh_member_busy *b = g_steal_pointer(&m->busy);
+
+    emesh_worker_unphase(m->session->lane->worker, EMESH_PHASE_DELIVER, &b->call);
+    for (uint32_t i = 0; i < b->n_items; i++)
+        emesh_event_unref(b->items[i].event);
+    g_free(b->items);
+    g_free(b->topic_name);
+    g_free(b->answer_text);
+    g_free(b);
+}
+
 void
 emesh_member_free(emesh_member *m)
 {
     emesh_session *session = m->session;
 
-    if (m->parent != NULL)
+    if (m->busy != NULL && m->busy->parent != NULL)
         emesh_pattern_lost(m);
-    if (m->adopted)
+    if (m->busy != NULL && m->busy->adopted)
         emesh_adopt_lost(m);
-    emesh_worker_unphase(session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
-    for (uint32_t i = 0; i < m->n_items; i++)
-        emesh_event_unref(m->items[i].event);
-    g_free(m->items);
+    if (m->busy != NULL)
+        busy_free(m);
     session->members->pdata[m->attach] = NULL;
     session->n_members--;
     __atomic_sub_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
     emesh_bus_topic_unref(m->topic);
-    g_free(m->topic_name);
-    g_free(m->group);
-    g_free(m->answer_text);
+    terms_free(session, m->terms);
     g_free(m);
     emesh_session_unref(session);
 }
@@ -49,15 +122,15 @@ void
 emesh_member_deliver(emesh_member *m, void *ctx, uint32_t n)
 {
     emesh_session *s = m->session;
-    uint32_t stride = s->inst->layout.delivery, rest = m->n_items - n;
-    emesh_delivery *items = m->items;
+    uint32_t stride = s->inst->layout.delivery, rest = m->busy->n_items - n;
+    emesh_delivery *items = m->busy->items;
     g_autofree char *wide = NULL;
 
-    m->items = NULL;
-    m->n_items = m->room_items = 0;
+    m->busy->items = NULL;
+    m->busy->n_items = m->busy->room_items = 0;
     if (rest > 0) { /* the plugin has no room for them yet */
-        m->items = g_memdup2(items + n, rest * sizeof *items);
-        m->n_items = m->room_items = rest;
+        m->busy->items = g_memdup2(items + n, rest * sizeof *items);
+        m->busy->n_items = m->busy->room_items = rest;
     }
     s->unsettled += n;
     s->delivered += n;
@@ -71,59 +144,72 @@ emesh_member_deliver(emesh_member *m, void *ctx, uint32_t n)
                             wide != NULL ? (const emesh_delivery *)wide : items, n);
     for (uint32_t i = 0; i < n; i++)
         emesh_event_unref(items[i].event);
-    if (m->items == NULL) {
-        m->items = items;
-        m->room_items = n;
+    if (m->busy->items == NULL) {
+        m->busy->items = items;
+        m->busy->room_items = n;
     } else {
         g_free(items);
     }
 }
 
+/* At rest it is busy no more. Leaves and adopted ones, which are few, keep what they have. */
+static void
+let_go(emesh_member *m)
+{
+    const emesh_member_busy *b = m->busy;
+
+    if (m->rest != NULL && b->n_items == 0 && !b->call.queued && b->adopt == NULL &&
+        b->parent == NULL)
+        busy_free(m);
+}
+
 static void
 tell(emesh_phased *item)
 {
-    emesh_member *m = (emesh_member *)((char *)item - offsetof(emesh_member, call));
+    emesh_member *m = ((emesh_member_busy *)((char *)item - offsetof(emesh_member_busy, call)))->of;
     emesh_session *s = m->session;
 
     if (m->left)
         return;
-    if (m->parent != NULL) {
+    if (m->busy->parent != NULL) {
         emesh_pattern_tell(m);
         return;
     }
     if (m->joining == false && (!m->told || m->ended)) {
-        emesh_error err = { .size = sizeof err, .code = m->answer };
-        bool failed = m->answer != EMESH_OK;
+        emesh_error err = { .size = sizeof err, .code = m->busy->answer };
+        bool failed = m->busy->answer != EMESH_OK;
         if (m->told && !failed)
             return;
         m->told = true;
         m->ended = false;
-        if (failed && m->answer_text != NULL)
-            g_strlcpy(err.text, m->answer_text, sizeof err.text);
-        s->inst->client.subscribed(s->loop->lane, m->ctx, m->answer, failed ? &err : NULL);
-        if (!m->left && m->pattern != NULL)
+        if (failed && m->busy->answer_text != NULL)
+            g_strlcpy(err.text, m->busy->answer_text, sizeof err.text);
+        s->inst->client.subscribed(s->loop->lane, m->ctx, m->busy->answer, failed ? &err : NULL);
+        if (!m->left && m->busy->pattern != NULL)
             emesh_pattern_told(m);
     }
-    if (!m->left && m->n_items > 0)
-        emesh_member_deliver(m, m->ctx, m->n_items);
+    if (!m->left && m->busy->n_items > 0)
+        emesh_member_deliver(m, m->ctx, m->busy->n_items);
+    else if (m->rest != NULL && !m->left)
+        let_go(m);
 }
 
 void
 emesh_member_call(emesh_member *m)
 {
-    emesh_worker_phase(m->session->lane->worker, EMESH_PHASE_DELIVER, &m->call);
+    emesh_worker_phase(m->session->lane->worker, EMESH_PHASE_DELIVER, &m->busy->call);
 }
 
 void
 emesh_member_answer(emesh_member *m, int32_t code, const char *why)
 {
     m->joining = false;
-    m->answer = code;
+    m->busy->answer = code;
     if (code != EMESH_OK) {
-        g_free(m->answer_text);
-        m->answer_text = g_strdup(why);
+        g_free(m->busy->answer_text);
+        m->busy->answer_text = g_strdup(why);
     }
-    if (m->adopted)
+    if (m->busy->adopted)
         emesh_adopt_answered(m, code, why);
     emesh_member_call(m);
 }
@@ -134,8 +220,8 @@ emesh_member_refused(emesh_member *m, int32_t code, const char *why)
 {
     char who[EMESH_WHO_TEXT];
     emesh_note note = { .code = EMESH_WHY_SUBSCRIBE_REFUSED,
-                        .topic = m->topic_name,
-                        .group = m->group,
+                        .topic = m->busy->topic_name,
+                        .group = m->terms->group,
                         .who = emesh_session_who(m->session, who),
                         .words = why,
                         .more = (uint64_t)code };
@@ -163,10 +249,10 @@ consumer_new(emesh_member *m)
     c->inst = m->session->inst;
     c->session = m->session->id;
     c->credit = emesh_credit_ref(m->session->credit);
-    c->ordered = (m->flags & EMESH_SUB_ORDERED) != 0;
-    c->ack_timeout_ns = m->ack_timeout_ns;
+    c->ordered = (m->terms->flags & EMESH_SUB_ORDERED) != 0;
+    c->ack_timeout_ns = m->terms->ack_timeout_ns;
     c->window_events = m->window_events;
-    c->window_bytes = m->window_bytes;
+    c->window_bytes = m->terms->window_bytes;
     return c;
 }
 
@@ -174,10 +260,11 @@ static void
 topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *topic,
             int32_t code, const char *why)
 {
-    emesh_member *m = (emesh_member *)((char *)waiter - offsetof(emesh_member, waiter));
+    emesh_member *m =
+        ((emesh_member_busy *)((char *)waiter - offsetof(emesh_member_busy, waiter)))->of;
     emesh_consumer *c;
 
-    m->waiter.ready = NULL;
+    m->busy->waiter.ready = NULL;
     if (m->left) {
         emesh_member_free(m);
         return;
@@ -186,23 +273,25 @@ topic_ready(emesh_topic_waiter *waiter, emesh_bus_lane *lane, emesh_bus_topic *t
         emesh_member_refused(m, code, why);
         return;
     }
-    if (m->parent != NULL && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY))
-        m->start.kind = EMESH_START_STORED; /* of a topic that is new, its end is its beginning */
-    if (m->start.kind > EMESH_START_LATEST && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
+    if (m->busy->parent != NULL && !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY))
+        m->busy->start.kind = EMESH_START_STORED; /* of a topic that is new, its end is its beginning */
+    if (m->busy->start.kind > EMESH_START_LATEST &&
+        !emesh_store_can(topic->store, EMESH_STORE_CAN_REPLAY)) {
         emesh_member_refused(m, EMESH_E_UNSUPPORTED,
                              "the store of this topic can only read from the end");
         return;
     }
     m->topic = emesh_bus_topic_ref(topic);
     c = consumer_new(m);
-    c->alone = m->mode == EMESH_SUB_EVERY;
-    c->group = g_strdup(m->group);
+    c->alone = m->terms->mode == EMESH_SUB_EVERY;
+    c->group = g_strdup(m->terms->group);
     c->topic = emesh_bus_topic_ref(topic);
-    c->start = m->start;
-    m->owner = c->alone && emesh_inst_loop(topic->store->inst, lane->worker) != NULL
+    c->start = m->busy->start;
+    m->busy->owner = c->alone && emesh_inst_loop(topic->store->inst, lane->worker) != NULL
                    ? lane
-                   : emesh_delivery_owner(lane->bus, topic->store, m->group, strlen(m->group));
-    emesh_mail_to(lane, m->owner, emesh_consumer_join, c);
+                   : emesh_delivery_owner(lane->bus, topic->store, c->group, strlen(c->group));
+    m->owner_id = (uint16_t)m->busy->owner->id;
+    emesh_mail_to(lane, m->busy->owner, emesh_consumer_join, c);
 }
 
 static bool
@@ -257,7 +346,7 @@ attach(emesh_session *s, emesh_member *m)
     if (i == s->members->len)
         g_ptr_array_add(s->members, m);
     s->members->pdata[i] = m;
-    m->attach = i;
+    m->attach = (uint16_t)i;
     s->n_members++;
     return true;
 }
@@ -273,7 +362,6 @@ enter(emesh_session *session, emesh_member *m)
     if (session->credit == NULL)
         session->credit = emesh_credit_new(session->lane->bus->limits.credit_events);
     __atomic_add_fetch(&session->credit->members, 1, __ATOMIC_RELAXED);
-    m->call.run = tell;
     m->joining = true;
     return true;
 }
@@ -282,33 +370,33 @@ static void
 find_topic(emesh_member *m)
 {
     emesh_bus_lane *lane = m->session->lane;
-    size_t len = strlen(m->topic_name);
-    emesh_bus_topic *topic = emesh_topic_find(lane, m->topic_name, len);
+    size_t len = strlen(m->busy->topic_name);
+    emesh_bus_topic *topic = emesh_topic_find(lane, m->busy->topic_name, len);
 
-    m->waiter.ready = topic_ready;
+    m->busy->waiter.ready = topic_ready;
     if (topic != NULL)
-        topic_ready(&m->waiter, lane, topic, EMESH_OK, NULL);
+        topic_ready(&m->busy->waiter, lane, topic, EMESH_OK, NULL);
     else
-        emesh_topic_await(lane, m->topic_name, len, &m->waiter);
+        emesh_topic_await(lane, m->busy->topic_name, len, &m->busy->waiter);
 }
 
 emesh_member *
 emesh_member_leaf(emesh_member *parent, const char *topic, const emesh_start *start)
 {
     emesh_member *m = g_new0(emesh_member, 1);
+    emesh_terms like = *parent->terms;
 
     if (!enter(parent->session, m)) {
         g_free(m);
         return NULL;
     }
-    m->parent = parent;
-    m->topic_name = g_strdup(topic);
-    m->group = g_strdup(parent->group);
-    m->mode = parent->mode;
-    m->flags = parent->flags & ~EMESH_SUB_PATTERN;
-    m->start = *start;
-    m->ack_timeout_ns = parent->ack_timeout_ns;
-    m->window_bytes = UINT64_MAX; /* its share is told when it is counted */
+    like.flags &= ~EMESH_SUB_PATTERN;
+    like.window_bytes = UINT64_MAX; /* its share is told when it is counted */
+    m->terms = terms_of(m->session, &like, parent->terms->group, strlen(parent->terms->group));
+    busy_new(m);
+    m->busy->parent = parent;
+    m->busy->topic_name = g_strdup(topic);
+    m->busy->start = *start;
     find_topic(m);
     return m;
 }
@@ -317,28 +405,31 @@ emesh_member *
 emesh_member_make(emesh_session *session, const emesh_subscribe *spec, void *ctx)
 {
     emesh_member *m = g_new0(emesh_member, 1);
+    const emesh_terms like = {
+        .mode = spec->mode,
+        .flags = spec->flags,
+        .ack_timeout_ns = spec->ack_timeout_ns,
+        .window_bytes = spec->window_bytes != 0 ? spec->window_bytes : UINT64_MAX,
+    };
 
     if (!enter(session, m)) {
         g_free(m);
         return NULL;
     }
     m->ctx = ctx;
-    m->topic_name = g_strndup(spec->topic.ptr, MIN(spec->topic.len, 249u));
-    m->group = g_strndup(spec->group.ptr, MIN(spec->group.len, 249u));
-    m->mode = spec->mode;
-    m->flags = spec->flags;
-    m->ack_timeout_ns = spec->ack_timeout_ns;
+    m->terms = terms_of(session, &like, spec->group.ptr, MIN(spec->group.len, 249u));
+    busy_new(m);
+    m->busy->topic_name = g_strndup(spec->topic.ptr, MIN(spec->topic.len, 249u));
     m->window_events = spec->window_events;
-    m->window_bytes = spec->window_bytes != 0 ? spec->window_bytes : UINT64_MAX;
     if (spec->start != NULL)
-        memcpy(&m->start, spec->start, MIN(spec->start->size, sizeof m->start));
+        memcpy(&m->busy->start, spec->start, MIN(spec->start->size, sizeof m->busy->start));
     return m;
 }
 
 void
 emesh_member_start(emesh_member *m)
 {
-    if ((m->flags & EMESH_SUB_PATTERN) != 0)
+    if ((m->terms->flags & EMESH_SUB_PATTERN) != 0)
         emesh_pattern_begin(m);
     else
         find_topic(m);
@@ -372,37 +463,39 @@ emesh_member_leave(emesh_member *m, bool over, uint32_t how)
     emesh_bus_lane *lane = m->session->lane;
     bool first = !m->left;
 
-    if (m->pattern != NULL) {
+    if (m->busy != NULL && m->busy->pattern != NULL) {
         emesh_pattern_leave(m, over, how);
         return;
     }
-    if (m->adopt != NULL && !m->adopted) {
+    if (m->busy != NULL && m->busy->adopt != NULL && !m->busy->adopted) {
         emesh_adopt_leave(m);
         return;
     }
     m->left = true;
     if (m->peer != NULL) {
-        emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_leave, m->peer);
+        emesh_mail *mail = emesh_mail_to(lane, m->busy->owner, emesh_consumer_leave, m->peer);
         mail->x = how;
         mail->y = over;
         mail->n = m->forget;
     } else if (first && m->rest != NULL) {
-        emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_rest_leave, m->rest);
+        emesh_mail *mail =
+            emesh_mail_to(lane, lane->bus->lanes[m->owner_id], emesh_rest_leave, m->rest);
         mail->from = m;
         mail->n = m->forget;
-    } else if (first && m->waiter.ready == NULL) {
+    } else if (first && m->busy->waiter.ready == NULL) {
         emesh_mail_to(lane, lane, gone_self, m); /* never joined: nobody else knows it */
     }
     /* what came but was not handed over goes back; with the session over the owner knows */
-    for (uint32_t i = 0; i < m->n_items; i++) {
+    for (uint32_t i = 0; m->busy != NULL && i < m->busy->n_items; i++) {
         if (!over && m->peer != NULL) {
-            emesh_mail *mail = emesh_mail_to(lane, m->owner, emesh_consumer_settle, m->peer);
-            mail->id = m->items[i].id;
+            emesh_mail *mail = emesh_mail_to(lane, m->busy->owner, emesh_consumer_settle, m->peer);
+            mail->id = m->busy->items[i].id;
             mail->x = EMESH_SETTLE_RETURN;
         }
-        emesh_event_unref(m->items[i].event);
+        emesh_event_unref(m->busy->items[i].event);
     }
-    m->n_items = 0;
+    if (m->busy != NULL)
+        m->busy->n_items = 0;
 }
 
 void
@@ -425,19 +518,20 @@ emesh_members_leave(emesh_session *session, uint32_t how)
 void
 emesh_member_window(emesh_member *member, uint32_t events, uint64_t bytes)
 {
-    member->window_events = events;
-    member->window_bytes = bytes != 0 ? bytes : UINT64_MAX;
-    if (member->adopted)
+    set_window(member, events, bytes);
+    if (member->busy == NULL)
+        return; /* at rest: told when it is not */
+    if (member->busy->adopted)
         emesh_adopt_window(member);
-    if (member->pattern != NULL) {
+    if (member->busy->pattern != NULL) {
         emesh_pattern_window(member);
         return;
     }
     if (member->peer != NULL && !member->left) {
-        emesh_mail *mail = emesh_mail_to(member->session->lane, member->owner,
+        emesh_mail *mail = emesh_mail_to(member->session->lane, member->busy->owner,
                                          emesh_consumer_window, member->peer);
         mail->x = events;
-        mail->a = member->window_bytes;
+        mail->a = member->terms->window_bytes;
     }
 }
 
@@ -466,9 +560,9 @@ emesh_member_settle(emesh_session *session, const emesh_settle *items, uint32_t 
         if (item.outcome != EMESH_SETTLE_MORE && session->unsettled > 0)
             session->unsettled--;
         session->settled += item.outcome == EMESH_SETTLE_DONE;
-        if (m->parent != NULL && item.outcome != EMESH_SETTLE_MORE)
+        if (m->busy->parent != NULL && item.outcome != EMESH_SETTLE_MORE)
             emesh_pattern_settled(m);
-        mail = emesh_mail_to(session->lane, m->owner, emesh_consumer_settle, m->peer);
+        mail = emesh_mail_to(session->lane, m->busy->owner, emesh_consumer_settle, m->peer);
         mail->id = item.id;
         mail->x = item.outcome;
         mail->a = item.delay_ms;
@@ -490,7 +584,7 @@ emesh_member_joined(emesh_bus_lane *here, const emesh_mail *mail)
         return;
     emesh_member_answer(m, mail->code, why);
     if (mail->code == EMESH_OK) /* the window may have changed while it joined */
-        emesh_member_window(m, m->window_events, m->window_bytes);
+        emesh_member_window(m, m->window_events, m->terms->window_bytes);
 }
 
 void
@@ -515,18 +609,18 @@ emesh_member_offer(emesh_bus_lane *here, const emesh_mail *mail)
 
     if (m->left) {
         if (!m->session->closed) {
-            emesh_mail *back = emesh_mail_to(here, m->owner, emesh_consumer_settle, m->peer);
+            emesh_mail *back = emesh_mail_to(here, m->busy->owner, emesh_consumer_settle, m->peer);
             back->id = mail->id;
             back->x = EMESH_SETTLE_RETURN;
         }
         emesh_event_unref(mail->event);
         return;
     }
-    if (m->n_items == m->room_items) {
-        m->room_items = MAX(16u, m->room_items * 2);
-        m->items = g_renew(emesh_delivery, m->items, m->room_items);
+    if (m->busy->n_items == m->busy->room_items) {
+        m->busy->room_items = MAX(16u, m->busy->room_items * 2);
+        m->busy->items = g_renew(emesh_delivery, m->busy->items, m->busy->room_items);
     }
-    item = &m->items[m->n_items++];
+    item = &m->busy->items[m->busy->n_items++];
     *item = (emesh_delivery){
         .id = mail->id,
         .event = mail->event,
@@ -546,7 +640,7 @@ emesh_member_gone(emesh_bus_lane *here, const emesh_mail *mail)
     emesh_member *m = mail->to;
 
     if (m->peer != NULL)
-        emesh_mail_to(here, m->owner, emesh_consumer_free, m->peer);
+        emesh_mail_to(here, m->busy->owner, emesh_consumer_free, m->peer);
     emesh_member_free(m);
 }
 
@@ -558,12 +652,9 @@ emesh_member_rest(emesh_bus_lane *here, const emesh_mail *mail)
 
     if (m->left)
         return;
-    emesh_mail_to(here, m->owner, emesh_consumer_free, g_steal_pointer(&m->peer));
+    emesh_mail_to(here, m->busy->owner, emesh_consumer_free, g_steal_pointer(&m->peer));
     m->rest = mail->from;
-    if (m->n_items > 0) /* what nobody waited for any longer */
-        return;
-    g_clear_pointer(&m->items, g_free);
-    m->room_items = 0;
+    let_go(m);
 }
 
 void
@@ -575,7 +666,11 @@ emesh_member_wake(emesh_bus_lane *here, const emesh_mail *mail)
     if (m->left)
         return;
     m->rest = NULL;
+    if (m->busy == NULL) {
+        busy_new(m);
+        m->busy->owner = here->bus->lanes[m->owner_id];
+    }
     c = consumer_new(m);
     c->answered = true;
-    emesh_mail_to(here, m->owner, emesh_rest_rejoin, c)->from = mail->from;
+    emesh_mail_to(here, m->busy->owner, emesh_rest_rejoin, c)->from = mail->from;
 }

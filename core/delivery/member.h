@@ -20,34 +20,49 @@ emesh_credit *emesh_credit_new(uint32_t most);
 emesh_credit *emesh_credit_ref(emesh_credit *credit);
 void emesh_credit_unref(emesh_credit *credit); /* NULL is fine */
 
-struct emesh_member {
-    emesh_session *session;
-    void *ctx;                  /* the plugin's */
-    uint32_t attach;            /* number in session->members: part of delivery ids */
-    bool left;                  /* unsubscribed or its session is closed */
-    bool told, ended;           /* subscribed() was called; with a code */
-    char *topic_name, *group;
+/* What subscriptions of a session have in common, once for all that have the same. */
+typedef struct emesh_terms emesh_terms;
+struct emesh_terms {
+    emesh_terms *next;          /* session->terms */
+    uint32_t refs;
     uint32_t mode, flags;
-    emesh_start start;
     uint64_t ack_timeout_ns;    /* 0 = the group's, or 60 s */
-    uint32_t window_events;
     uint64_t window_bytes;
-    emesh_topic_waiter waiter;  /* while the topic is being opened */
-    emesh_bus_topic *topic;
+    char group[];
+};
+
+/* What a member has while something goes on with it: not when its subscription is at rest. */
+typedef struct emesh_member_busy {
+    emesh_member *of;
     emesh_bus_lane *owner;      /* NULL until joined */
-    emesh_consumer *peer;       /* NULL: it has not joined, or is at rest */
-    struct emesh_rest *rest;    /* with its owner (rest.h); else NULL */
-    bool joining, forget;
+    char *topic_name;
+    emesh_start start;
+    emesh_topic_waiter waiter;  /* while the topic is being opened */
     int32_t answer;             /* of the join */
     char *answer_text;
     emesh_delivery *items;      /* what came since the last deliver() */
     uint32_t n_items, room_items;
-    uint32_t unsettled;         /* deliveries the plugin holds */
     struct emesh_pattern *pattern; /* its topic is one: what is behind it (patterns.h) */
     struct emesh_adopt *adopt;  /* push_to: its other end is another session's (adopt.h) */
-    bool adopted;               /* this end pushes */
     emesh_member *parent;       /* a leaf of a pattern: whose deliveries these are */
+    bool adopted;               /* this end pushes */
     emesh_phased call;
+} emesh_member_busy;
+
+struct emesh_member { /* a million of them may be at rest: 80 B with what malloc adds */
+    emesh_session *session;
+    void *ctx;                  /* the plugin's */
+    emesh_bus_topic *topic;
+    emesh_terms *terms;
+    emesh_member_busy *busy;    /* NULL: at rest, and neither a leaf nor adopted */
+    emesh_consumer *peer;       /* NULL: it has not joined, or is at rest */
+    struct emesh_rest *rest;    /* with its owner (rest.h); else NULL */
+    uint32_t window_events;     /* atomic: listings read it */
+    uint16_t attach;            /* number in session->members: part of delivery ids */
+    uint16_t owner_id;          /* of the lane, in bus->lanes; once joined */
+    bool left;                  /* unsubscribed or its session is closed */
+    bool told, ended;           /* subscribed() was called; with a code */
+    bool joining, forget;
 };
 
 emesh_member *emesh_member_subscribe(emesh_session *session, const emesh_subscribe *spec,

@@ -206,7 +206,7 @@ free_if_over(emesh_pattern *p)
 
     if (!p->ended || p->leaves->len > 0)
         return;
-    m->pattern = NULL;
+    m->busy->pattern = NULL;
     pattern_free(p);
     emesh_member_free(m);
 }
@@ -227,11 +227,13 @@ share(emesh_pattern *p)
     const emesh_member *m = p->member;
     uint32_t n = MAX(1u, p->leaves->len);
     uint32_t events = m->window_events == 0 ? 0 : MAX(1u, m->window_events / n);
-    uint64_t bytes = m->window_bytes == UINT64_MAX ? UINT64_MAX : MAX(1u, m->window_bytes / n);
+    uint64_t bytes = m->terms->window_bytes;
 
+    if (bytes != UINT64_MAX)
+        bytes = MAX(1u, bytes / n);
     for (uint32_t i = 0; i < p->leaves->len; i++) {
         emesh_member *leaf = p->leaves->pdata[i];
-        if (leaf->window_events != events || leaf->window_bytes != bytes)
+        if (leaf->window_events != events || leaf->terms->window_bytes != bytes)
             emesh_member_window(leaf, events, bytes);
     }
 }
@@ -269,7 +271,7 @@ has_leaf(const emesh_pattern *p, const char *topic)
 {
     for (uint32_t i = 0; i < p->leaves->len; i++) {
         const emesh_member *leaf = p->leaves->pdata[i];
-        if (!leaf->left && strcmp(leaf->topic_name, topic) == 0)
+        if (!leaf->left && strcmp(leaf->busy->topic_name, topic) == 0)
             return true;
     }
     return false;
@@ -278,7 +280,7 @@ has_leaf(const emesh_pattern *p, const char *topic)
 static void
 add_leaf(emesh_pattern *p, const char *topic, uint32_t kind)
 {
-    emesh_start start = p->member->start;
+    emesh_start start = p->member->busy->start;
     emesh_member *leaf;
 
     if (start.kind == EMESH_START_STORED)
@@ -340,13 +342,13 @@ emesh_pattern_begin(emesh_member *m)
 {
     emesh_pattern *p = g_new0(emesh_pattern, 1);
 
-    m->pattern = p;
+    m->busy->pattern = p;
     p->member = m;
     p->lane = m->session->lane;
     p->bus = p->lane->bus;
-    p->text = g_strdup(m->topic_name);
-    p->group = g_strdup(m->group);
-    p->shared = m->mode == EMESH_SUB_SHARED;
+    p->text = g_strdup(m->busy->topic_name);
+    p->group = g_strdup(m->terms->group);
+    p->shared = m->terms->mode == EMESH_SUB_SHARED;
     p->leaves = g_ptr_array_new();
     p->names = g_ptr_array_new_with_free_func(g_free);
     post(p->bus->main, p, begin_main);
@@ -357,7 +359,7 @@ static void
 hand_over(emesh_pattern *p, emesh_member *leaf)
 {
     uint32_t room = p->member->window_events > p->open ? p->member->window_events - p->open : 0;
-    uint32_t n = MIN(leaf->n_items, room);
+    uint32_t n = MIN(leaf->busy->n_items, room);
 
     if (n == 0)
         return;
@@ -368,20 +370,21 @@ hand_over(emesh_pattern *p, emesh_member *leaf)
 void
 emesh_pattern_tell(emesh_member *leaf)
 {
-    emesh_member *m = leaf->parent;
-    emesh_pattern *p = m->pattern;
+    emesh_member *m = leaf->busy->parent;
+    emesh_pattern *p = m->busy->pattern;
 
     if (!leaf->joining && !leaf->told) {
         leaf->told = true;
         p->waits--;
-        if (leaf->answer != EMESH_OK && p->code == EMESH_OK && !p->answered) {
-            p->code = leaf->answer;
-            p->why = g_strdup_printf("topic \"%s\": %s", leaf->topic_name,
-                                     leaf->answer_text != NULL ? leaf->answer_text : "refused");
+        if (leaf->busy->answer != EMESH_OK && p->code == EMESH_OK && !p->answered) {
+            p->code = leaf->busy->answer;
+            p->why = g_strdup_printf("topic \"%s\": %s", leaf->busy->topic_name,
+                                     leaf->busy->answer_text != NULL ? leaf->busy->answer_text
+                                                                     : "refused");
         }
         done_waiting(p);
     }
-    if (leaf->ended || (leaf->told && leaf->answer != EMESH_OK)) {
+    if (leaf->ended || (leaf->told && leaf->busy->answer != EMESH_OK)) {
         emesh_member_leave(leaf, false, EMESH_LEFT_ORDERLY); /* its topic is gone; others stay */
         return;
     }
@@ -394,7 +397,7 @@ hand_over_all(emesh_pattern *p)
 {
     for (uint32_t i = 0; i < p->leaves->len; i++) {
         emesh_member *leaf = p->leaves->pdata[i];
-        if (!leaf->left && leaf->n_items > 0)
+        if (!leaf->left && leaf->busy->n_items > 0)
             emesh_member_call(leaf);
     }
 }
@@ -402,30 +405,30 @@ hand_over_all(emesh_pattern *p)
 void
 emesh_pattern_settled(emesh_member *leaf)
 {
-    emesh_pattern *p = leaf->parent->pattern;
+    emesh_pattern *p = leaf->busy->parent->busy->pattern;
 
     p->open -= p->open > 0;
-    if (!leaf->parent->left)
+    if (!leaf->busy->parent->left)
         hand_over_all(p);
 }
 
 void
 emesh_pattern_told(emesh_member *m)
 {
-    hand_over_all(m->pattern);
+    hand_over_all(m->busy->pattern);
 }
 
 void
 emesh_pattern_window(emesh_member *m)
 {
-    share(m->pattern);
-    hand_over_all(m->pattern);
+    share(m->busy->pattern);
+    hand_over_all(m->busy->pattern);
 }
 
 void
 emesh_pattern_lost(emesh_member *leaf)
 {
-    emesh_pattern *p = leaf->parent->pattern;
+    emesh_pattern *p = leaf->busy->parent->busy->pattern;
 
     g_ptr_array_remove_fast(p->leaves, leaf);
     if (!p->member->left)
@@ -436,7 +439,7 @@ emesh_pattern_lost(emesh_member *leaf)
 void
 emesh_pattern_leave(emesh_member *m, bool over, uint32_t how)
 {
-    emesh_pattern *p = m->pattern;
+    emesh_pattern *p = m->busy->pattern;
     bool first = !p->leaving;
 
     p->leaving = true;

@@ -9,7 +9,7 @@
 
 const emesh_plugin *emesh_plugin_entry_1(uint32_t host_minor); /* of the store linked in */
 
-#define MOST 800u /* B of a subscription, its member and the store's place; grows only by mistake */
+#define MOST 580u /* B of a subscription, its member and the store's place; grows only by mistake */
 #define TOPICS 100u
 #define GROUPS 100u /* one member session each, which subscribes to all topics */
 
