@@ -222,6 +222,7 @@ look(sa_store *store, uint64_t now_us)
 {
     sa_holds *holds = &store->holds;
     uint64_t when = UINT64_MAX;
+    bool again = false;
     for (guint i = 0; i < holds->active->len; i++) {
         sa_queue *queue = g_ptr_array_index(holds->active, i);
         bool load;
@@ -237,15 +238,17 @@ look(sa_store *store, uint64_t now_us)
             /* The queue may be gone from the list, and others have another place in it. */
             if (g_ptr_array_find(holds->active, queue, NULL))
                 sa_queue_wake(queue); /* or it hears that it has all */
-            holds->kicked = true;
-            return now_us;
+            again = true; /* not from the front: there may be a thousand to load */
+            continue;
         }
         if (at <= now_us && queue->cursor != NULL)
             sa_queue_wake(queue);
         else
             when = MIN(when, at);
     }
-    return when;
+    if (again)
+        holds->kicked = true;
+    return again ? now_us : when;
 }
 
 /* lock held. The lock was let go since the caller asked for stopping: a wake-up may be past. */

@@ -53,7 +53,8 @@ typedef struct seen {
 struct mesh_sub {
     mesh_client *c;
     emesh_member *member;
-    bool ack, answered;
+    bool ack, answered, many;
+    uint32_t answers, delivered; /* many */
     int32_t code;
     char words[256];
     GArray *seen;

@@ -66,6 +66,57 @@ mesh_subscribe_begin(mesh_client *c, const char *topic, const char *group, uint3
     return s;
 }
 
+typedef struct many {
+    mesh_sub *s;
+    const char *prefix, *group;
+    uint32_t n, window;
+} many;
+
+static void
+subscribe_many_on_lane(void *ctx)
+{
+    const many *p = ctx;
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        g_autofree char *topic = g_strdup_printf("%s%u", p->prefix, i);
+        emesh_subscribe spec = { .size = sizeof spec, .topic = { topic, strlen(topic) },
+                                 .group = { p->group, strlen(p->group) },
+                                 .window_events = p->window };
+        emesh_client_service.subscribe(p->s->c->session, &spec, p->s);
+    }
+}
+
+mesh_sub *
+mesh_subscribe_many(mesh_client *c, const char *prefix, uint32_t n, const char *group,
+                    uint32_t window)
+{
+    subscribing p = { .group = group };
+    many all = { subscribe(c, &p), prefix, group, n, window };
+
+    all.s->many = all.s->ack = true;
+    mesh_on_lane(c->m, c->lane, subscribe_many_on_lane, &all);
+    return all.s;
+}
+
+void
+mesh_answers(mesh_sub *s, uint32_t n)
+{
+    mesh_await_count(s->c, &s->answers, n);
+    g_assert_cmpint(mesh_sub_code(s), ==, EMESH_OK);
+}
+
+uint32_t
+mesh_n_many(mesh_sub *s)
+{
+    return mesh_read(s->c, &s->delivered);
+}
+
+void
+mesh_await_many(mesh_sub *s, uint32_t n)
+{
+    mesh_await_count(s->c, &s->delivered, n);
+}
+
 size_t
 mesh_sub_bytes(void)
 {

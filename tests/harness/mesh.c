@@ -73,6 +73,7 @@ on_subscribed(emesh_lane *lane, void *member, int32_t code, const emesh_error *e
     (void)lane;
     pthread_mutex_lock(&s->c->lock);
     s->answered = true;
+    s->answers++;
     g_strlcpy(s->words, err != NULL ? err->text : "", sizeof s->words);
     s->code = code;
     pthread_mutex_unlock(&s->c->lock);
@@ -87,7 +88,8 @@ on_deliver(emesh_lane *lane, void *member, const emesh_delivery *items, uint32_t
     (void)lane;
     pthread_mutex_lock(&s->c->lock);
     s->most = MAX(s->most, n);
-    for (uint32_t i = 0; i < n; i++) {
+    s->delivered += n;
+    for (uint32_t i = 0; i < n && !s->many; i++) {
         const emesh_attr *id = emesh_event_attr(items[i].event, "id", 2);
         seen one = { items[i].id, g_strndup(id->value, id->value_len),
                      emesh_event_ref(items[i].event), items[i].attempt, items[i].flags,

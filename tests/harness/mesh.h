@@ -66,6 +66,13 @@ mesh_sub *mesh_subscribe(mesh_client *c, const char *topic, const char *group, u
 mesh_sub *mesh_subscribe_begin(mesh_client *c, const char *topic, const char *group, uint32_t mode,
                                uint32_t window, bool ack);
 void mesh_subscribe_end(mesh_sub *s);
+/* Subscribes to n topics PREFIX0 … as one, whose deliveries are acknowledged at once and counted, not
+ * kept. */
+mesh_sub *mesh_subscribe_many(mesh_client *c, const char *prefix, uint32_t n, const char *group,
+                              uint32_t window);
+void mesh_answers(mesh_sub *s, uint32_t n); /* waits until all are answered */
+uint32_t mesh_n_many(mesh_sub *s); /* deliveries so far */
+void mesh_await_many(mesh_sub *s, uint32_t n);
 size_t mesh_sub_bytes(void); /* what the harness has for one, about */
 /* The same with push_to. */
 mesh_sub *mesh_subscribe_to(mesh_client *c, const char *topic, const char *group, uint32_t mode,
