@@ -187,7 +187,7 @@ place(sa_store *store, const emesh_admin *what, emesh_op *op)
 static bool
 has_pairs(const sa_group *group)
 {
-    return group->pairs != NULL && g_hash_table_size(group->pairs) > 0;
+    return group->n_pairs > 0;
 }
 
 static void

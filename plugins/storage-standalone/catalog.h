@@ -79,8 +79,9 @@ typedef struct sa_group {
     uint64_t created_us;
     char *name;
     pthread_mutex_t lock; /* for its pairs and what is in them */
-    GHashTable *pairs;    /* partition id → sa_pair */
-    struct sa_pair *dead; /* removed pairs, until the end */
+    struct sa_pair **pairs; /* by partition id */
+    uint32_t n_pairs, room_pairs;
+    GPtrArray *dead;      /* removed pairs, until the end: lanes may still name them; NULL: none */
 } sa_group;
 
 typedef struct sa_catalog {

@@ -119,7 +119,7 @@ put_pair(struct sa_store *store, GByteArray *body, uint64_t key, bool deleted, b
         c->deletes = true;
     }
     if (pair != NULL && pair->told < newest->last)
-        sa_commit_put(body, pair, SA_OP_ACK, ranges ? &pair->ranges : NULL);
+        sa_commit_put(body, pair, SA_OP_ACK, ranges ? &pair->more->ranges : NULL);
     pthread_mutex_unlock(&group->lock);
 }
 

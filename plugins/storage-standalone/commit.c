@@ -90,7 +90,7 @@ sa_commit_take(sa_pair *pair, const sa_commit_entry *e)
         sa_range range;
         sa_commit_range(e, i, &range);
         if (range.first + range.count > e->floor && range.state <= SA_RANGE_TRIED)
-            sa_ranges_add(&pair->ranges, range);
+            sa_ranges_add(&sa_pair_more_of(pair)->ranges, range);
     }
     if (e->floor > 0)
         sa_pair_up_to(pair, e->floor - 1);
@@ -118,8 +118,7 @@ apply_one(struct sa_store *store, uint64_t lsn, const sa_commit_entry *e)
         pair->epoch = e->epoch;
     }
     sa_commit_take(pair, e);
-    pair->news.n = 0;
-    pair->floor_new = pair->whole = false;
+    sa_pair_told(pair);
     pair->lsn = lsn + 1;
     sa_pair_row(store, pair);
 }
@@ -237,12 +236,11 @@ collect(sa_lane *lane, GByteArray *body)
         lane->dirty = pair->dirty_next;
         pair->dirty = false;
         pthread_mutex_lock(&pair->group->lock);
-        if (!pair->group->deleted && (pair->floor_new || pair->whole || pair->news.n > 0)) {
-            sa_commit_put(body, pair, SA_OP_ACK, pair->whole ? &pair->ranges : &pair->news);
+        if (!pair->group->deleted && (pair->floor_new || pair->whole || pair->more->news.n > 0)) {
+            sa_commit_put(body, pair, SA_OP_ACK, pair->whole ? &pair->more->ranges : &pair->more->news);
             flush->pair[flush->n++] = pair;
         }
-        pair->news.n = 0;
-        pair->floor_new = pair->whole = false;
+        sa_pair_told(pair);
         pthread_mutex_unlock(&pair->group->lock);
     }
     return flush;

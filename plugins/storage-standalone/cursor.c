@@ -225,7 +225,7 @@ sa_cursor_commit(emesh_cursor *cursor, const emesh_commit *items, uint32_t n)
         sa_cpart *p = items[k].partition < c->n_parts ? &c->parts[items[k].partition] : NULL;
         if (p == NULL || p->pair == NULL || p->epoch != items[k].epoch || !p->begun)
             continue; /* an earlier life of this reader */
-        paused |= p->pair->ranges.n >= SA_RANGES_MAX;
+        paused |= p->pair->more->ranges.n >= SA_RANGES_MAX;
         if (commit_one(p, &items[k])) {
             sa_pair_row(c->store, p->pair);
             sa_commit_dirty(c->lane, p->pair);
@@ -250,7 +250,7 @@ sa_cursor_idle(emesh_cursor *cursor)
         if (!p->begun || p->resolving || p->pair == NULL)
             return 0;
         pthread_mutex_lock(&c->group->lock);
-        uint64_t done = p->pair->ranges.n == 0 ? p->pair->floor : 0;
+        uint64_t done = p->pair->more->ranges.n == 0 ? p->pair->floor : 0;
         pthread_mutex_unlock(&c->group->lock);
         if (MIN(done, p->next) < atomic_load(&p->part->visible))
             return 0;

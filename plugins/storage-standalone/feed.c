@@ -40,7 +40,7 @@ has_more(const sa_cursor *c, const sa_cpart *p)
     if (c->group == NULL || p->pair == NULL)
         return true;
     pthread_mutex_lock(&c->group->lock);
-    bool paused = p->pair->ranges.n > SA_RANGES_MAX;
+    bool paused = p->pair->more->ranges.n > SA_RANGES_MAX;
     pthread_mutex_unlock(&c->group->lock);
     return !paused;
 }
@@ -68,7 +68,7 @@ hand_over(sa_cursor *c, uint32_t i, const sa_got *got, uint32_t n)
     for (uint32_t k = 0; k < n; k++) {
         events[k] = got[k].event;
         uint32_t attempts = 0;
-        if (p->pair != NULL && p->pair->ranges.n > 0) {
+        if (p->pair != NULL && p->pair->more->ranges.n > 0) {
             if (sa_pair_open(p->pair, got[k].offset) != got[k].offset)
                 continue;
             attempts = sa_pair_attempts(p->pair, got[k].offset);

@@ -7,47 +7,103 @@
 #include "store.h"
 #include <stdlib.h>
 
+static const sa_pair_more nothing; /* of all pairs without ranges */
+
+sa_pair_more *
+sa_pair_more_of(sa_pair *pair)
+{
+    if (pair->more == &nothing)
+        pair->more = g_new0(sa_pair_more, 1);
+    return pair->more;
+}
+
+void
+sa_pair_told(sa_pair *pair)
+{
+    if (pair->more->news.n > 0)
+        pair->more->news.n = 0;
+    pair->floor_new = pair->whole = false;
+}
+
+void
+sa_pair_init(sa_pair *pair)
+{
+    pair->more = (sa_pair_more *)(uintptr_t)&nothing;
+}
+
+void
+sa_pair_clear(sa_pair *pair)
+{
+    if (pair->more == &nothing)
+        return;
+    g_free(pair->more->ranges.at);
+    g_free(pair->more->news.at);
+    g_free(pair->more);
+    sa_pair_init(pair);
+}
+
 static void
 pair_free(gpointer data)
 {
-    sa_pair *pair = data;
-    g_free(pair->ranges.at);
-    g_free(pair->news.at);
-    g_free(pair);
+    sa_pair_clear(data);
+    g_free(data);
+}
+
+/* Number of the first pair whose partition is not before this one. */
+static uint32_t
+pair_at(const sa_group *group, uint32_t partition)
+{
+    uint32_t low = 0, high = group->n_pairs;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (group->pairs[mid]->part->id < partition)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
 }
 
 sa_pair *
 sa_pair_find(sa_group *group, uint32_t partition)
 {
-    return group->pairs != NULL
-               ? g_hash_table_lookup(group->pairs, GUINT_TO_POINTER(partition)) : NULL;
+    uint32_t at = pair_at(group, partition);
+    return at < group->n_pairs && group->pairs[at]->part->id == partition ? group->pairs[at] : NULL;
 }
 
 sa_pair *
 sa_pair_make(sa_group *group, sa_partition *part, uint64_t floor)
 {
-    sa_pair *pair = sa_pair_find(group, part->id);
-    if (pair != NULL)
-        return pair;
-    if (group->pairs == NULL)
-        group->pairs = g_hash_table_new_full(NULL, NULL, NULL, pair_free);
-    pair = g_new0(sa_pair, 1);
+    uint32_t at = pair_at(group, part->id);
+    if (at < group->n_pairs && group->pairs[at]->part->id == part->id)
+        return group->pairs[at];
+    if (group->n_pairs == group->room_pairs) {
+        group->room_pairs += MAX(4, group->room_pairs / 8);
+        group->pairs = g_renew(sa_pair *, group->pairs, group->room_pairs);
+    }
+    sa_pair *pair = g_new0(sa_pair, 1);
     pair->group = group;
     pair->part = part;
     pair->floor = floor;
-    g_hash_table_insert(group->pairs, GUINT_TO_POINTER(part->id), pair);
+    sa_pair_init(pair);
+    memmove(group->pairs + at + 1, group->pairs + at, (group->n_pairs - at) * sizeof *group->pairs);
+    group->pairs[at] = pair;
+    group->n_pairs++;
     return pair;
 }
 
 void
 sa_pair_forget(struct sa_store *store, sa_group *group, uint32_t partition)
 {
-    sa_pair *pair = sa_pair_find(group, partition);
-    if (pair == NULL)
+    uint32_t at = pair_at(group, partition);
+    if (at == group->n_pairs || group->pairs[at]->part->id != partition)
         return;
-    g_hash_table_steal(group->pairs, GUINT_TO_POINTER(partition));
-    pair->dead_next = group->dead;
-    group->dead = pair;
+    sa_pair *pair = group->pairs[at];
+    group->n_pairs--;
+    memmove(group->pairs + at, group->pairs + at + 1, (group->n_pairs - at) * sizeof *group->pairs);
+    if (group->dead == NULL)
+        group->dead = g_ptr_array_new_with_free_func(pair_free);
+    g_ptr_array_add(group->dead, pair);
     pair->gone = true;
     sa_pair_row(store, pair);
 }
@@ -55,14 +111,11 @@ sa_pair_forget(struct sa_store *store, sa_group *group, uint32_t partition)
 void
 sa_group_clear(sa_group *group)
 {
-    if (group->pairs != NULL)
-        g_hash_table_unref(group->pairs);
-    group->pairs = NULL;
-    for (sa_pair *pair = group->dead, *next; pair != NULL; pair = next) {
-        next = pair->dead_next;
-        pair_free(pair);
-    }
-    group->dead = NULL;
+    for (uint32_t i = 0; i < group->n_pairs; i++)
+        pair_free(group->pairs[i]);
+    g_clear_pointer(&group->pairs, g_free);
+    group->n_pairs = group->room_pairs = 0;
+    g_clear_pointer(&group->dead, g_ptr_array_unref);
 }
 
 /* Number of the first range that ends behind offset. */
@@ -177,14 +230,16 @@ static void
 set_floor(sa_pair *pair, uint64_t floor)
 {
     pair->floor = floor;
-    sa_ranges_cut(&pair->ranges, floor);
-    while (pair->ranges.n > 0 && pair->ranges.at[0].state == SA_RANGE_ACKED
-           && pair->ranges.at[0].first == pair->floor) {
-        pair->floor += pair->ranges.at[0].count;
-        remove_at(&pair->ranges, 0, 1);
-    }
-    sa_ranges_cut(&pair->news, pair->floor);
     pair->floor_new = true;
+    if (pair->more == &nothing)
+        return;
+    sa_ranges_cut(&pair->more->ranges, floor);
+    while (pair->more->ranges.n > 0 && pair->more->ranges.at[0].state == SA_RANGE_ACKED
+           && pair->more->ranges.at[0].first == pair->floor) {
+        pair->floor += pair->more->ranges.at[0].count;
+        remove_at(&pair->more->ranges, 0, 1);
+    }
+    sa_ranges_cut(&pair->more->news, pair->floor);
 }
 
 bool
@@ -204,9 +259,9 @@ sa_pair_ack(sa_pair *pair, uint64_t offset)
     if (offset == pair->floor)
         return sa_pair_up_to(pair, offset);
     sa_range range = { offset, 1, 0, SA_RANGE_ACKED };
-    if (!sa_ranges_add(&pair->ranges, range))
+    if (!sa_ranges_add(&sa_pair_more_of(pair)->ranges, range))
         return false;
-    sa_ranges_add(&pair->news, range);
+    sa_ranges_add(&pair->more->news, range);
     return true;
 }
 
@@ -216,9 +271,9 @@ sa_pair_tried(sa_pair *pair, uint64_t offset, uint32_t attempts)
     if (offset < pair->floor)
         return false;
     sa_range range = { offset, 1, (uint16_t)MIN(attempts, UINT16_MAX), SA_RANGE_TRIED };
-    if (!sa_ranges_add(&pair->ranges, range))
+    if (!sa_ranges_add(&sa_pair_more_of(pair)->ranges, range))
         return false;
-    sa_ranges_add(&pair->news, range);
+    sa_ranges_add(&pair->more->news, range);
     return true;
 }
 
@@ -226,8 +281,8 @@ void
 sa_pair_seek(sa_pair *pair, uint64_t offset)
 {
     pair->floor = offset;
-    pair->ranges.n = 0;
-    pair->news.n = 0;
+    if (pair->more != &nothing)
+        pair->more->ranges.n = pair->more->news.n = 0;
     pair->whole = false;
     pair->floor_new = true;
     pair->epoch++;
@@ -238,8 +293,8 @@ sa_pair_open(const sa_pair *pair, uint64_t offset)
 {
     if (offset < pair->floor)
         offset = pair->floor;
-    for (uint32_t i = range_at(&pair->ranges, offset); i < pair->ranges.n; i++) {
-        const sa_range *r = &pair->ranges.at[i];
+    for (uint32_t i = range_at(&pair->more->ranges, offset); i < pair->more->ranges.n; i++) {
+        const sa_range *r = &pair->more->ranges.at[i];
         if (r->first > offset || r->state != SA_RANGE_ACKED)
             break;
         offset = r->first + r->count;
@@ -250,11 +305,11 @@ sa_pair_open(const sa_pair *pair, uint64_t offset)
 uint32_t
 sa_pair_attempts(const sa_pair *pair, uint64_t offset)
 {
-    uint32_t i = range_at(&pair->ranges, offset);
-    if (i == pair->ranges.n || pair->ranges.at[i].first > offset
-        || pair->ranges.at[i].state != SA_RANGE_TRIED)
+    uint32_t i = range_at(&pair->more->ranges, offset);
+    if (i == pair->more->ranges.n || pair->more->ranges.at[i].first > offset
+        || pair->more->ranges.at[i].state != SA_RANGE_TRIED)
         return 0;
-    return pair->ranges.at[i].attempts;
+    return pair->more->ranges.at[i].attempts;
 }
 
 void

@@ -25,24 +25,35 @@ typedef struct sa_ranges { /* sorted, disjoint; a TRIED range has count 1 */
     uint32_t n, cap;
 } sa_ranges;
 
-typedef struct sa_pair {
+typedef struct sa_pair_more { /* what is done or was tried above the floor */
+    sa_ranges ranges;
+    sa_ranges news;     /* what no COMMIT record says yet */
+} sa_pair_more;
+
+typedef struct sa_pair { /* there may be a million: 80 B with what malloc adds */
     sa_group *group;
     sa_partition *part;
     uint64_t floor;     /* all offsets below it are done */
-    sa_ranges ranges;   /* above the floor */
-    sa_ranges news;     /* what no COMMIT record says yet */
+    sa_pair_more *more; /* nobody's and empty until there is something: sa_pair_more_of */
     uint64_t lsn;       /* records before it are in here: of the row, then of each replayed */
     uint64_t told;      /* a durable record at or behind this LSN tells it whole, tell.c */
-    uint64_t telling;   /* … or one on its way to the log */
     uint32_t epoch;     /* of its seeks */
+    bool telling;       /* … or one on its way to the log: this turn of tell.c */
     bool floor_new;     /* the floor moved since the last record */
     bool whole;         /* the next record tells all ranges */
     bool row_dirty;     /* LMDB row is older; in the keeper's list */
     bool gone;          /* removed: its row has to go */
     bool dirty;         /* in the lane's list; lane's */
     struct sa_pair *dirty_next;
-    struct sa_pair *dead_next; /* removed; kept for lanes that still name it */
 } sa_pair;
+
+/* Of one that is not made by sa_pair_make: before use, and what it has is freed. */
+void sa_pair_init(sa_pair *pair);
+void sa_pair_clear(sa_pair *pair);
+/* Its own, to be written to. */
+sa_pair_more *sa_pair_more_of(sa_pair *pair);
+/* What no record says yet is told. */
+void sa_pair_told(sa_pair *pair);
 
 sa_pair *sa_pair_find(sa_group *group, uint32_t partition);
 /* At floor, when it is new. Never NULL (GLib memory). */

@@ -198,8 +198,8 @@ group_row(sa_listing *l, sa_group *group, sa_topic *topic, uint32_t number)
     from = begin_of(l, part, atomic_load(&part->first)); /* may read: not under the lock */
     pthread_mutex_lock(&group->lock);
     sa_pair *pair = sa_pair_find(group, part->id);
-    for (uint32_t i = 0; pair != NULL && i < pair->ranges.n; i++) {
-        const sa_range *range = &pair->ranges.at[i];
+    for (uint32_t i = 0; pair != NULL && i < pair->more->ranges.n; i++) {
+        const sa_range *range = &pair->more->ranges.at[i];
         uint64_t end = range->first + range->count, first = MAX(range->first, from);
         if (range->state == SA_RANGE_ACKED && first < end)
             done += end - first;

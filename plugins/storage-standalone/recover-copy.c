@@ -323,18 +323,13 @@ finish_segment(sa_recovery *r, sa_scanned *s)
 static void
 raise_next(sa_store *store)
 {
-    GHashTableIter iter;
-    gpointer value;
     for (guint i = 0; i < store->cat.every_group->len; i++) {
-        sa_group *group = g_ptr_array_index(store->cat.every_group, i);
-        if (group->pairs == NULL)
-            continue;
-        g_hash_table_iter_init(&iter, group->pairs);
-        while (g_hash_table_iter_next(&iter, NULL, &value)) {
-            const sa_pair *pair = value;
+        const sa_group *group = g_ptr_array_index(store->cat.every_group, i);
+        for (uint32_t k = 0; k < group->n_pairs; k++) {
+            const sa_pair *pair = group->pairs[k];
             uint64_t end = pair->floor;
-            if (pair->ranges.n > 0) {
-                const sa_range *last = &pair->ranges.at[pair->ranges.n - 1];
+            if (pair->more->ranges.n > 0) {
+                const sa_range *last = &pair->more->ranges.at[pair->more->ranges.n - 1];
                 end = MAX(end, last->first + last->count);
             }
             if (end > atomic_load(&pair->part->next))

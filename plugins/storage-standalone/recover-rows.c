@@ -133,7 +133,7 @@ load_pair(sa_recovery *r, uint64_t lsn, const sa_commit_entry *entry)
     for (uint32_t i = 0; i < entry->n; i++) {
         sa_range range;
         sa_commit_range(entry, i, &range);
-        sa_ranges_add(&pair->ranges, range);
+        sa_ranges_add(&sa_pair_more_of(pair)->ranges, range);
     }
 }
 

@@ -447,5 +447,5 @@ sa_row_pair_value(GByteArray *value, const struct sa_pair *pair, uint64_t lsn)
     uint8_t number[8];
     sa_put64(number, lsn);
     g_byte_array_append(value, number, sizeof number);
-    sa_commit_put(value, pair, SA_OP_ACK, &pair->ranges);
+    sa_commit_put(value, pair, SA_OP_ACK, &pair->more->ranges);
 }

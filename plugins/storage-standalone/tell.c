@@ -58,23 +58,20 @@ submit(struct sa_store *store, GByteArray *body)
 /* Pairs of a group that no record at or behind the mark tells whole. Queued under the lock, so that
  * no deletion comes between. */
 static void
-tell_group(struct sa_store *store, sa_group *group, uint64_t mark, uint64_t now)
+tell_group(struct sa_store *store, sa_group *group, uint64_t mark)
 {
     uint32_t most = (uint32_t)MIN(SA_TELL_BODY, store->opt.segment_size / 8);
     GByteArray *body = NULL;
-    GHashTableIter iter;
-    gpointer value;
     pthread_mutex_lock(&group->lock);
-    if (group->pairs != NULL && !group->deleted)
-        g_hash_table_iter_init(&iter, group->pairs);
-    while (group->pairs != NULL && !group->deleted && g_hash_table_iter_next(&iter, NULL, &value)) {
-        sa_pair *pair = value;
+    for (uint32_t i = 0; i < group->n_pairs && !group->deleted; i++) {
+        sa_pair *pair = group->pairs[i];
+        pair->telling = false; /* of a turn that failed */
         if (pair->told >= mark)
             continue;
         if (body == NULL)
             body = g_byte_array_new();
-        sa_commit_put(body, pair, SA_OP_ACK, &pair->ranges);
-        pair->telling = now;
+        sa_commit_put(body, pair, SA_OP_ACK, &pair->more->ranges);
+        pair->telling = true;
         if (body->len >= most) {
             submit(store, body);
             body = NULL;
@@ -102,15 +99,12 @@ end(struct sa_store *store)
     sa_tell *tell = &store->keeper.tell;
     sa_group *group;
     for (guint i = 0; (group = group_at(store, i)) != NULL; i++) {
-        GHashTableIter iter;
-        gpointer value;
         pthread_mutex_lock(&group->lock);
-        if (group->pairs != NULL)
-            g_hash_table_iter_init(&iter, group->pairs);
-        while (group->pairs != NULL && g_hash_table_iter_next(&iter, NULL, &value)) {
-            sa_pair *pair = value;
-            if (pair->telling == tell->now)
+        for (uint32_t k = 0; k < group->n_pairs; k++) {
+            sa_pair *pair = group->pairs[k];
+            if (pair->telling)
                 pair->told = tell->now;
+            pair->telling = false;
         }
         pthread_mutex_unlock(&group->lock);
     }
@@ -146,7 +140,7 @@ sa_tell_step(struct sa_store *store)
     }
     while (atomic_load(&tell->under_way) < SA_TELL_BYTES && !atomic_load(&tell->failed)
            && (group = group_at(store, tell->at)) != NULL) {
-        tell_group(store, group, tell->mark, tell->now);
+        tell_group(store, group, tell->mark);
         tell->at++;
     }
     bool all = group_at(store, tell->at) == NULL || atomic_load(&tell->failed);

@@ -10,7 +10,7 @@ static void
 place_free(gpointer data)
 {
     tool_place *place = data;
-    g_free(place->pair.ranges.at);
+    sa_pair_clear(&place->pair);
     g_free(place);
 }
 
@@ -27,6 +27,7 @@ need(GHashTable *places, const sa_commit_entry *e)
     tool_place *place = g_hash_table_lookup(places, &key);
     if (place == NULL) {
         place = g_new0(tool_place, 1);
+        sa_pair_init(&place->pair);
         place->key = key;
         place->group = e->group;
         place->partition = e->partition;

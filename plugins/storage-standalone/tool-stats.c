@@ -171,7 +171,7 @@ tell_group(tool *t, const tool_place *place, GPtrArray *cells)
 {
     const tool_part *part = tool_names_find(&t->names, place->partition);
     const char *group = tool_names_group(&t->names, place->group);
-    const sa_ranges *ranges = &place->pair.ranges;
+    const sa_ranges *ranges = &place->pair.more->ranges;
     place_sum sum = { 0 };
     for (uint32_t i = 0; i < ranges->n; i++) {
         sum.acked += ranges->at[i].state == SA_RANGE_ACKED ? ranges->at[i].count : 0;

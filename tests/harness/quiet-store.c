@@ -240,9 +240,8 @@ quiet_settle(quiet_store *q, sa_group *group, sa_partition *part, uint64_t offse
     if (!(up_to ? sa_pair_up_to(pair, offset) : sa_pair_ack(pair, offset)))
         return;
     GByteArray *body = g_byte_array_new();
-    sa_commit_put(body, pair, SA_OP_ACK, &pair->news);
-    pair->news.n = 0;
-    pair->floor_new = false;
+    sa_commit_put(body, pair, SA_OP_ACK, &pair->more->news);
+    sa_pair_told(pair);
     sa_pair_row(q->store, pair);
     sa_change *change = sa_change_new(q->store, NULL, 1);
     sa_change_add(change, SA_COMMIT, body, NULL, 0);

@@ -216,7 +216,7 @@ ranges_of(store_host *h)
     sa_topic *topic = sa_catalog_topic(&store->cat, "t", 1);
     pthread_mutex_unlock(&store->cat.lock);
     pthread_mutex_lock(&group->lock);
-    uint32_t n = sa_pair_find(group, topic->parts[0]->id)->ranges.n;
+    uint32_t n = sa_pair_find(group, topic->parts[0]->id)->more->ranges.n;
     pthread_mutex_unlock(&group->lock);
     return n;
 }
