@@ -266,7 +266,7 @@ test_million(void)
     for (uint32_t g = 0; g < MANY; g++)
         woken += mesh_n_many(all->pdata[g]) == 9;
     g_assert_cmpuint(woken, ==, MANY);
-    g_assert_cmpint(many, <=, one + MAX(one / 5, 4));
+    g_assert_cmpint(many, <=, one + 16); /* some turns of waking meanwhile, whatever the groups */
     mesh_free(m);
 }
 
