@@ -119,6 +119,7 @@ offer_to(emesh_sub *sub, emesh_consumer *c, emesh_slot *slot, uint32_t index)
     emesh_mail *mail;
 
     slot->state = EMESH_SLOT_OFFERED;
+    window->offered = true;
     slot->consumer = c;
     slot->epoch = ++sub->offers;
     link_open(sub, c, slot, index);
@@ -279,8 +280,9 @@ emesh_sub_offer(emesh_sub *sub)
         bool suspect = (slot->flags & EMESH_SLOT_SUSPECT) != 0;
         emesh_consumer *c, *only = NULL;
 
-        if (((const emesh_window *)sub->windows->pdata[slot->partition])->revoking)
-            continue; /* no new offer: it is forgotten as soon as what is open is acknowledged */
+        const emesh_window *window = sub->windows->pdata[slot->partition];
+        if (window->revoking && window->offered)
+            continue; /* it is forgotten as soon as what is open is acknowledged */
         if (turn_over(sub)) {
             emesh_slots_unpop(&sub->slots, index);
             emesh_worker_alarm(sub->owner->lane->worker, &sub->next_turn, sub->turn_ns);

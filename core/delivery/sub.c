@@ -501,6 +501,7 @@ begin_windows(emesh_sub *sub)
         if (window->epoch != 0 || window->revoking || window->number == UINT32_MAX)
             continue;
         window->epoch = ++sub->epochs;
+        window->offered = false;
         start.size = sizeof start;
         if (sub->keeps && emesh_positions_load(sub, window, &start))
             start.size = sizeof start;

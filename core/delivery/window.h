@@ -71,6 +71,7 @@ typedef struct emesh_window { /* one partition */
     emesh_position floor;      /* last position below which all is settled */
     bool has_floor, floor_moved;
     bool revoking;
+    bool offered;              /* something, since it began */
 } emesh_window;
 
 typedef struct emesh_slots { /* of one subscription */
