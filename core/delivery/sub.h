@@ -372,6 +372,20 @@ void emesh_sub_finding(emesh_sub *sub, const char *finding, const char *format, 
 /* All behind the last record up to position is gone. */
 void emesh_sub_note_taken(emesh_sub *sub, const emesh_window *window, emesh_code code,
                           emesh_position position);
+/* sub.c: does anybody want it to go on? */
+bool emesh_sub_is_wanted(const emesh_sub *sub);
+/* Whoever waited for the reader to be closed hears that it is. */
+void emesh_sub_tell_ended(emesh_sub *sub);
+/* Tells all members that it is over, with the reason; they leave and the subscription closes. */
+void emesh_sub_tell_end(emesh_sub *sub, int32_t code, const char *why);
+/* opening.c: an alarm. Is the topic there again, on the store that is back? */
+void emesh_sub_ask_again(emesh_alarm *alarm);
+/* partitions.c: reading of those that are new */
+void emesh_sub_begin_windows(emesh_sub *sub);
+/* Gives back those asked for whose offers are settled; now: whatever is open. */
+void emesh_sub_release_windows(emesh_sub *sub, bool now);
+/* An alarm: the time to settle what is open is over. */
+void emesh_sub_revoked(emesh_alarm *alarm);
 /* settle.c */
 void emesh_sub_commit(emesh_sub *sub);
 void emesh_sub_wait(emesh_sub *sub, uint32_t index, uint64_t wait_ns);
