@@ -9,6 +9,7 @@ void
 http_reply_init(http_reply *r)
 {
     *r = (http_reply){ .head = soup_message_headers_new(SOUP_MESSAGE_HEADERS_RESPONSE),
+                       .lines = g_string_new(NULL),
                        .plain = g_string_new(NULL) };
 }
 
@@ -16,6 +17,7 @@ void
 http_reply_clear(http_reply *r)
 {
     g_clear_pointer(&r->head, soup_message_headers_unref);
+    g_string_free(g_steal_pointer(&r->lines), TRUE);
     g_string_free(g_steal_pointer(&r->plain), TRUE);
 }
 
@@ -138,8 +140,11 @@ http_reply_read(http_reply *r, const char *text, size_t len)
             return len - r->len > HTTP_REPLY_MAX ? HTTP_REPLY_BROKEN : HTTP_REPLY_MORE;
         size_t blank = text[r->len + head - 2] == '\r' ? 2 : 1;
         soup_message_headers_clear(r->head);
-        if (head > HTTP_REPLY_MAX ||
-            !soup_headers_parse_response(text + r->len, (int)(head - blank), r->head, &version,
+        if (head > HTTP_REPLY_MAX)
+            return HTTP_REPLY_BROKEN;
+        g_string_truncate(r->lines, 0); /* libsoup's parser looks for a NUL behind it */
+        g_string_append_len(r->lines, text + r->len, (gssize)(head - blank));
+        if (!soup_headers_parse_response(r->lines->str, (int)r->lines->len, r->head, &version,
                                          &r->status, NULL) ||
             r->status == 101)
             return HTTP_REPLY_BROKEN;

@@ -23,6 +23,7 @@ typedef struct http_reply {
     SoupMessageHeaders *head;
     size_t len;     /* of text that it takes; with keep */
     bool keep;      /* the connection may be used again */
+    GString *lines; /* the head as text */
     GString *plain; /* the body, if it came in chunks */
     const char *body;
     size_t body_len;

@@ -406,7 +406,8 @@ put(GByteArray *file, uint64_t place, const uint8_t *bytes, size_t len)
         g_byte_array_set_size(file, (guint)(place + len));
         memset(file->data + old, 0, file->len - old);
     }
-    memcpy(file->data + place, bytes, len);
+    if (len > 0)
+        memcpy(file->data + place, bytes, len);
 }
 
 static void
