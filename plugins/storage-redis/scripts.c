@@ -59,7 +59,11 @@ static const char unit[] =
     "    if redis.call('HEXISTS', o[2] .. ':h', o[4]) == 0 then\n"
     "      if o[5] == '1' then return {'done'} end\n"
     "    elseif redis.call('SISMEMBER', o[2] .. ':o:' .. o[3], o[4]) == 0 then\n"
-    "      return redis.error_reply('STALE another daemon has this entry') end\n"
+    /* a copy in custody, which nobody has read, has its due time for a score; a lease another */
+    "      local due = cmsgpack.unpack(redis.call('HGET', o[2] .. ':h', o[4]))[1]\n"
+    "      if tonumber(redis.call('ZSCORE', o[2], o[4]) or '-1') ~= tonumber(due) then\n"
+    "        return redis.error_reply('STALE another daemon has this entry') end\n"
+    "    end\n"
     "  elseif o[1] == 'x' and redis.call('HEXISTS', P .. 'topics', o[3]) == 0 then\n"
     "    return redis.error_reply('NOTOPIC the topic has been deleted') end\n"
     "end\n"
