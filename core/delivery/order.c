@@ -93,6 +93,15 @@ hold(emesh_sub *sub, emesh_order_key *key, uint32_t index)
     g_array_insert_val(key->held, at, index);
 }
 
+/* Its member had no room for one before it, and may have now. */
+static bool
+is_behind_held(const emesh_sub *sub, const emesh_order_key *key, uint32_t index)
+{
+    return key->held->len > 0 && key->blocked != index + 1 &&
+           before(emesh_slot_at(&sub->slots, g_array_index(key->held, uint32_t, 0)),
+                  emesh_slot_at(&sub->slots, index));
+}
+
 emesh_order_verdict
 emesh_order_may(emesh_sub *sub, uint32_t index, emesh_consumer **only)
 {
@@ -101,7 +110,8 @@ emesh_order_may(emesh_sub *sub, uint32_t index, emesh_consumer **only)
     *only = NULL;
     if (key == NULL)
         return EMESH_ORDER_GO;
-    if ((key->blocked != 0 && key->blocked != index + 1) || key->open >= KEY_OPEN) {
+    if ((key->blocked != 0 && key->blocked != index + 1) || key->open >= KEY_OPEN ||
+        is_behind_held(sub, key, index)) {
         hold(sub, key, index);
         return EMESH_ORDER_HELD;
     }

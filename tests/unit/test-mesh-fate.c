@@ -405,6 +405,35 @@ test_poison_alone(void)
     mesh_free(m);
 }
 
+/* A member has no room for the next of a key; when it has, the next one is still the next. */
+static void
+test_order_without_room(void)
+{
+    mesh *m = up("[group g]\norder = key\nstart = earliest\n", NULL);
+    mesh_client *p = mesh_client_new(m, 0), *c = mesh_client_new(m, 1);
+    static const char *const order[] = { "a0", "b0", "c0", "d0" };
+    mesh_sub *sub;
+
+    for (uint32_t i = 0; i < 4; i++) {
+        char id[] = { order[i][0], '\0' };
+        mesh_publish_attr(p, "t", id, "partitionkey", i == 1 ? "other" : "one");
+    }
+    mesh_results(p, 4);
+    sub = mesh_subscribe(c, "t", "g", EMESH_SUB_SHARED, 2, false); /* and three are read */
+    mesh_deliveries(sub, 2);
+    mesh_settle(sub, 1, EMESH_SETTLE_DONE, 0); /* room for one, and the fourth is read */
+    mesh_publish_attr(p, "t", "e", "partitionkey", "third");
+    mesh_deliveries(sub, 3);
+    mesh_settle(sub, 0, EMESH_SETTLE_DONE, 0);
+    for (uint32_t i = 2, next = 2; next < G_N_ELEMENTS(order); i++) {
+        mesh_deliveries(sub, i + 1);
+        if (mesh_delivered(sub, i)[0] != 'e')
+            g_assert_cmpstr(mesh_delivered(sub, i), ==, order[next++]);
+        mesh_settle(sub, i, EMESH_SETTLE_DONE, 0);
+    }
+    mesh_free(m);
+}
+
 /* One key, three members: what failed comes first again, and then the rest in order; other keys do
  * not wait for it. */
 static void
@@ -693,6 +722,7 @@ main(int argc, char **argv)
     g_test_add_func("/fate/poison-comes-again", test_poison_comes_again);
     g_test_add_func("/fate/poison-alone", test_poison_alone);
     g_test_add_func("/fate/order-by-key", test_order_by_key);
+    g_test_add_func("/fate/order-without-room", test_order_without_room);
     g_test_add_func("/fate/delayed", test_delayed);
     g_test_add_func("/fate/parked", test_parked);
     g_test_add_func("/fate/delivery-test-7/slow-holder", test_slow_holder);
