@@ -40,6 +40,7 @@ emesh_sub_take(emesh_sub *sub, emesh_consumer *c)
     c->sub = sub;
     c->number = ++sub->numbers;
     sub->ordered |= c->ordered;
+    sub->slots.sorted = sub->ordered;
     g_ptr_array_add(sub->consumers, c);
 }
 

@@ -37,6 +37,7 @@ placed_run(emesh_job *job)
     g_free(sub->letters);
     sub->letters = p->letters;
     sub->ordered |= p->rule.ordered != 0;
+    sub->slots.sorted = sub->ordered;
     sub->start = p->start;
     emesh_sub_placed(sub, p->code, p->why);
     g_free(p->why);

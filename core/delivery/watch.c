@@ -73,6 +73,7 @@ emesh_rest_group_give(const emesh_rest_group *group, emesh_sub *sub)
     sub->letters = g_strdup(group->letters);
     sub->options = group->options != NULL ? emesh_config_ref(group->options) : NULL;
     sub->ordered |= group->rule.ordered != 0;
+    sub->slots.sorted = sub->ordered;
 }
 
 void

@@ -178,6 +178,29 @@ emesh_slots_unpop(emesh_slots *slots, uint32_t index)
     count_in(slots, slot);
 }
 
+static bool
+is_behind(const emesh_slot *a, const emesh_slot *b)
+{
+    return a->position.hi != b->position.hi ? a->position.hi > b->position.hi
+                                            : a->position.lo > b->position.lo;
+}
+
+/* Before the first that comes later in the log. What is not sorted is put at the end. */
+static void
+link_returned(emesh_slots *slots, emesh_slot *slot, uint32_t index)
+{
+    uint32_t *at = &slots->returned_head;
+
+    if (!slots->sorted && slots->returned_tail != 0)
+        at = &emesh_slot_at(slots, slots->returned_tail - 1)->next;
+    while (slots->sorted && *at != 0 && !is_behind(emesh_slot_at(slots, *at - 1), slot))
+        at = &emesh_slot_at(slots, *at - 1)->next;
+    slot->next = *at;
+    *at = index + 1;
+    if (slot->next == 0)
+        slots->returned_tail = index + 1;
+}
+
 void
 emesh_slots_return(emesh_slots *slots, uint32_t index)
 {
@@ -185,13 +208,8 @@ emesh_slots_return(emesh_slots *slots, uint32_t index)
 
     slot->state = EMESH_SLOT_READY;
     slot->consumer = NULL;
-    slot->next = 0;
     count_in(slots, slot);
-    if (slots->returned_tail != 0)
-        emesh_slot_at(slots, slots->returned_tail - 1)->next = index + 1;
-    else
-        slots->returned_head = index + 1;
-    slots->returned_tail = index + 1;
+    link_returned(slots, slot, index);
 }
 
 static bool

@@ -85,6 +85,7 @@ typedef struct emesh_slots { /* of one subscription */
     uint32_t ready_head, ready_tail; /* 1 + index, reading order */
     uint32_t returned_head;    /* 1 + index: given back, offered before the others */
     uint32_t returned_tail;
+    bool sorted;               /* … each before what comes later in the log: there is an order */
 } emesh_slots;
 
 #define EMESH_SLOT_SLAB 64u
