@@ -39,8 +39,7 @@ emesh_sub_take(emesh_sub *sub, emesh_consumer *c)
 {
     c->sub = sub;
     c->number = ++sub->numbers;
-    sub->ordered |= c->ordered;
-    sub->slots.sorted = sub->ordered;
+    emesh_order_ask(sub, c->ordered);
     g_ptr_array_add(sub->consumers, c);
 }
 

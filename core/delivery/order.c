@@ -17,6 +17,13 @@ struct emesh_order_key {
     GArray *held;     /* u32 indexes, in order */
 };
 
+void
+emesh_order_ask(emesh_sub *sub, bool asked)
+{
+    sub->ordered |= asked;
+    sub->slots.sorted = sub->ordered;
+}
+
 static uint64_t
 hash_of(const emesh_slot *slot)
 {

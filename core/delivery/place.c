@@ -36,8 +36,7 @@ placed_run(emesh_job *job)
     sub->rule = p->rule;
     g_free(sub->letters);
     sub->letters = p->letters;
-    sub->ordered |= p->rule.ordered != 0;
-    sub->slots.sorted = sub->ordered;
+    emesh_order_ask(sub, p->rule.ordered != 0);
     sub->start = p->start;
     emesh_sub_placed(sub, p->code, p->why);
     g_free(p->why);

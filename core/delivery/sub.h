@@ -283,7 +283,9 @@ void emesh_slot_unfit_forget(emesh_sub *sub, uint32_t index);
 void emesh_slot_done(emesh_sub *sub, uint32_t index, bool committed);
 /* Settles an event whose time is over. */
 bool emesh_slot_expired(emesh_sub *sub, uint32_t index);
-/* order.c: only of an ordered subscription. may: before an offer; only: to nobody else */
+/* order.c: somebody asks for order, or nobody does; once asked for, it stays. */
+void emesh_order_ask(emesh_sub *sub, bool asked);
+/* Only of an ordered subscription. may: before an offer; only: to nobody else */
 typedef enum emesh_order_verdict { EMESH_ORDER_GO, EMESH_ORDER_HELD } emesh_order_verdict;
 emesh_order_verdict emesh_order_may(emesh_sub *sub, uint32_t index, emesh_consumer **only);
 void emesh_order_hold(emesh_sub *sub, uint32_t index); /* until the key moves */

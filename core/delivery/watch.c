@@ -72,8 +72,7 @@ emesh_rest_group_give(const emesh_rest_group *group, emesh_sub *sub)
     sub->rule.dead_letter_store = g_strdup(group->rule.dead_letter_store);
     sub->letters = g_strdup(group->letters);
     sub->options = group->options != NULL ? emesh_config_ref(group->options) : NULL;
-    sub->ordered |= group->rule.ordered != 0;
-    sub->slots.sorted = sub->ordered;
+    emesh_order_ask(sub, group->rule.ordered != 0);
 }
 
 void

@@ -38,6 +38,34 @@ done(emesh_slots *slots, emesh_window *window)
     emesh_window_free(window);
 }
 
+/* Where there is an order: what comes back goes before what is later, also before one that could not
+ * be offered a moment ago. */
+static void
+test_sorted(void)
+{
+    emesh_slots slots = { .sorted = true };
+    emesh_window *window = g_new0(emesh_window, 1);
+    const emesh_event *event = event_new();
+    uint32_t taken[4];
+
+    for (uint64_t i = 0; i < 5; i++)
+        add(&slots, window, event, i);
+    for (uint32_t i = 0; i < 4; i++)
+        taken[i] = emesh_slots_pop_ready(&slots) - 1;
+    emesh_slots_unpop(&slots, taken[3]);
+    emesh_slots_return(&slots, taken[1]);
+    emesh_slots_return(&slots, taken[2]);
+    emesh_slots_return(&slots, taken[0]);
+    g_assert_cmpuint(slots.ready, ==, 5);
+    for (uint64_t i = 0; i < 5; i++) {
+        uint32_t found = emesh_slots_pop_ready(&slots);
+        g_assert_cmpuint(emesh_slot_at(&slots, found - 1)->position.lo, ==, i);
+    }
+    g_assert_cmpuint(emesh_slots_pop_ready(&slots), ==, 0);
+    emesh_event_unref(event);
+    done(&slots, window);
+}
+
 static void
 test_order(void)
 {
@@ -156,6 +184,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/window/offers-in-order", test_order);
+    g_test_add_func("/window/returned-in-order", test_sorted);
     g_test_add_func("/window/floor-waits-for-the-hole", test_floor_waits_for_the_hole);
     g_test_add_func("/window/returned-go-first", test_returned_go_first);
     g_test_add_func("/window/holes-move-the-floor", test_holes_move_the_floor);
